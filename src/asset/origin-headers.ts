@@ -1,0 +1,130 @@
+import { quoteShort } from './digest.ts'
+import { invalidField } from './errors.ts'
+import { Secret } from './secret.ts'
+
+/** A header that a request asks us to send to an origin, and to which of its URIs. */
+export interface OriginHeader {
+  /** As written by the client. */
+  readonly name: string
+  readonly value: Secret
+  /**
+   * `all` for `http_header:<Name>`; a URI's index for `http_header_url:<index>:<Name>`; a URI's text
+   * for `bazel.auth_headers`. The narrower ones win over `all`.
+   */
+  readonly target: 'all' | number | string
+}
+
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+
+/** Headers that would change what the bytes are, or that belong to the connection. */
+const refusedNames = new Set([
+  'range',
+  'if-range',
+  'host',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'upgrade',
+  'te',
+  'trailer',
+  'expect',
+  'keep-alive',
+  'proxy-connection',
+  'accept-encoding',
+])
+
+/**
+ * `http_header:<Name>` (Bazel 7.1 and later) or `http_header_url:<index>:<Name>` (Bazel 8 and later)
+ * as a header; undefined if the qualifier is neither.
+ * @throws AssetError INVALID_ARGUMENT for a bad name, index or value; the value is never repeated.
+ */
+export function parseHeaderQualifier(name: string, value: string): OriginHeader | undefined {
+  if (name.startsWith('http_header:')) {
+    return header(name, name.slice('http_header:'.length), value, 'all')
+  }
+  if (!name.startsWith('http_header_url:')) return undefined
+  const match = /^http_header_url:(\d{1,6}):(.*)$/s.exec(name)
+  if (!match) {
+    throw invalidField(
+      'qualifiers.name',
+      `${quoteShort(name)} is not of the form http_header_url:<index>:<name>`,
+    )
+  }
+  return header(name, match[2] ?? '', value, Number(match[1]))
+}
+
+/**
+ * `bazel.auth_headers` (Bazel up to 5): a JSON object of URL to {header: value}.
+ * @throws AssetError INVALID_ARGUMENT if it is not; its text is never repeated.
+ */
+export function parseAuthHeaders(json: string): OriginHeader[] {
+  const where = 'bazel.auth_headers'
+  const wrong = () =>
+    invalidField('qualifiers.value', `${where} is not a JSON object of URL to {header: value}`)
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(json)
+  } catch {
+    // The parser's own message would quote the text, and the text is a secret.
+    throw wrong()
+  }
+  if (!isObject(parsed)) throw wrong()
+  const headers: OriginHeader[] = []
+  for (const [uri, values] of Object.entries(parsed)) {
+    if (!isObject(values)) throw wrong()
+    for (const [name, value] of Object.entries(values)) {
+      if (typeof value !== 'string') throw wrong()
+      headers.push(header(where, name, value, uri))
+    }
+  }
+  return headers
+}
+
+function header(
+  qualifier: string,
+  name: string,
+  value: string,
+  target: OriginHeader['target'],
+): OriginHeader {
+  if (!token.test(name)) {
+    throw invalidField('qualifiers.name', `${quoteShort(qualifier)} does not name an HTTP header`)
+  }
+  if (refusedNames.has(name.toLowerCase())) {
+    throw invalidField('qualifiers.name', `the header ${name} may not be set by a request`)
+  }
+  // Control characters would let a value start a header of its own.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point.
+  if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) {
+    throw invalidField('qualifiers.value', `the value for ${name} holds control characters`)
+  }
+  return { name, value: new Secret(value), target }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * The headers that go to one URI of a request: name (lower case) to values. A header for this URI
+ * alone replaces one for all, compared without regard to case (spec of `http_header_url`).
+ */
+export function headersForUri(
+  headers: readonly OriginHeader[],
+  uriText: string,
+  uriIndex: number,
+): Map<string, Secret[]> {
+  const general = new Map<string, Secret[]>()
+  const own = new Map<string, Secret[]>()
+  for (const { name, value, target } of headers) {
+    if (target === 'all') append(general, name, value)
+    else if (target === uriIndex || target === uriText) append(own, name, value)
+  }
+  return new Map([...general, ...own])
+}
+
+function append(map: Map<string, Secret[]>, name: string, value: Secret): void {
+  const key = name.toLowerCase()
+  const values = map.get(key)
+  if (values) values.push(value)
+  else map.set(key, [value])
+}
