@@ -35,14 +35,22 @@ export interface AssetRow extends AssetKey {
   readonly resolved: readonly Qualifier[]
 }
 
+/** Rows of one URI that a superset search looks at, so that no URI can make a look-up slow. */
+export const supersetsMax = 256
+
 /** The mappings. Failures of the index itself are AssetErrors of code UNAVAILABLE or INTERNAL. */
 export interface AssetIndex extends AsyncDisposable {
   /**
-   * Candidates for a request for this key, best first: rows of exactly this key, the newest first,
-   * then pushed rows of the same kind, instance, function and URI whose qualifiers are a superset of
-   * those asked for. Whether a row is in scope, fresh and present is the caller's to judge.
+   * Rows of exactly this key, the newest first. Whether a row is in scope, fresh and present is the
+   * caller's to judge.
    */
-  lookup(key: AssetKey): Promise<readonly AssetRow[]>
+  find(key: AssetKey): Promise<readonly AssetRow[]>
+
+  /**
+   * Pushed rows of the same kind, instance, function and URI whose qualifiers are a proper superset
+   * of those asked for, the newest first; at most `supersetsMax` are looked at.
+   */
+  findPushedSupersets(key: AssetKey): Promise<readonly AssetRow[]>
 
   /** Stores rows, each replacing the one of the same key and scope. Safe when it resolves. */
   put(rows: readonly AssetRow[]): Promise<void>

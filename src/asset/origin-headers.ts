@@ -1,3 +1,4 @@
+import type { AssetUri } from './asset-uri.ts'
 import { quoteShort } from './digest.ts'
 import { invalidField } from './errors.ts'
 import { Secret } from './secret.ts'
@@ -104,27 +105,38 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Headers by lower-case name, in the form in which they go to an origin. */
+export type HeaderMap = ReadonlyMap<string, readonly Secret[]>
+
+const noHeaders: HeaderMap = new Map()
+
 /**
- * The headers that go to one URI of a request: name (lower case) to values. A header for this URI
- * alone replaces one for all, compared without regard to case (spec of `http_header_url`).
+ * The headers that go to one URI of a request. A header for this URI alone replaces one for all,
+ * compared without regard to case (spec of `http_header_url`); user and password in the URI itself
+ * make an Authorization header unless one is given.
  */
 export function headersForUri(
   headers: readonly OriginHeader[],
-  uriText: string,
+  uri: AssetUri,
   uriIndex: number,
-): Map<string, Secret[]> {
-  const general = new Map<string, Secret[]>()
-  const own = new Map<string, Secret[]>()
-  for (const { name, value, target } of headers) {
-    if (target === 'all') append(general, name, value)
-    else if (target === uriIndex || target === uriText) append(own, name, value)
+): HeaderMap {
+  if (headers.length === 0 && !uri.authorization) return noHeaders
+  const merged = new Map<string, Secret[]>()
+  if (uri.authorization) merged.set('authorization', [uri.authorization])
+  for (const target of ['all', 'own'] as const) {
+    const group = new Map<string, Secret[]>()
+    for (const header of headers) {
+      const isOwn = header.target === uriIndex || header.target === uri.sentText.reveal()
+      if (target === 'all' ? header.target === 'all' : isOwn) append(group, header)
+    }
+    for (const [name, values] of group) merged.set(name, values)
   }
-  return new Map([...general, ...own])
+  return merged
 }
 
-function append(map: Map<string, Secret[]>, name: string, value: Secret): void {
+function append(group: Map<string, Secret[]>, { name, value }: OriginHeader): void {
   const key = name.toLowerCase()
-  const values = map.get(key)
+  const values = group.get(key)
   if (values) values.push(value)
-  else map.set(key, [value])
+  else group.set(key, [value])
 }

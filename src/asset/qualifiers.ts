@@ -111,6 +111,43 @@ function frozenQualifiers(stable: Map<string, string>, headers: OriginHeader[]):
   })
 }
 
+/** The same qualifiers without the stable ones of these names; `checksum.sri` cannot be left out. */
+export function withoutQualifiers(
+  qualifiers: Qualifiers,
+  names: readonly Exclude<KnownQualifier, 'checksum.sri'>[],
+): Qualifiers {
+  return withStable(qualifiers, (stable) => {
+    for (const name of names) stable.delete(name)
+  })
+}
+
+/** The same qualifiers with one stable value set. */
+export function withQualifier(
+  qualifiers: Qualifiers,
+  name: Exclude<KnownQualifier, 'checksum.sri'>,
+  value: string,
+): Qualifiers {
+  return withStable(qualifiers, (stable) => void stable.set(name, value))
+}
+
+/** The same qualifiers with other headers. */
+export function withHeaders(qualifiers: Qualifiers, headers: readonly OriginHeader[]): Qualifiers {
+  return frozenQualifiers(stableMap(qualifiers), [...headers])
+}
+
+function withStable(
+  qualifiers: Qualifiers,
+  change: (stable: Map<string, string>) => void,
+): Qualifiers {
+  const stable = stableMap(qualifiers)
+  change(stable)
+  return frozenQualifiers(stable, [...qualifiers.headers])
+}
+
+function stableMap(qualifiers: Qualifiers): Map<string, string> {
+  return new Map(qualifiers.stable.map(({ name, value }) => [name, value]))
+}
+
 function byName(a: Qualifier, b: Qualifier): number {
   return a.name < b.name ? -1 : a.name > b.name ? 1 : 0
 }

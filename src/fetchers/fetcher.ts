@@ -1,6 +1,6 @@
 import type { AssetKind } from '../asset/asset-request.ts'
+import type { HeaderMap } from '../asset/origin-headers.ts'
 import type { Qualifier, Qualifiers } from '../asset/qualifiers.ts'
-import type { Secret } from '../asset/secret.ts'
 
 /** What a fetcher is asked for: one URI of a request, with what goes to its origin. */
 export interface FetchRequest {
@@ -8,7 +8,7 @@ export interface FetchRequest {
   readonly kind: AssetKind
   readonly qualifiers: Qualifiers
   /** Headers for the first origin, by lower-case name; dropped if a redirect leaves that origin. */
-  readonly headers: ReadonlyMap<string, readonly Secret[]>
+  readonly headers: HeaderMap
   /** Validators of what is held, for a conditional request. */
   readonly held: Validators | undefined
 }
@@ -63,6 +63,8 @@ export interface FetchedCommit extends AsyncDisposable {
 export interface Fetcher {
   /** Short name for metrics, logs and configuration, e.g. `http`. */
   readonly name: string
+  /** What it fetches: a body of bytes, or a commit of a repository. */
+  readonly yields: 'body' | 'commit'
   /** True if this fetcher serves such a request, decided from scheme, kind and qualifiers alone. */
   accepts(request: FetchRequest): boolean
   /**
