@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { type Digest, digestText } from '../asset/digest.ts'
+import { AssetError } from '../asset/errors.ts'
 import type { BlobStore } from '../cas/blob-store.ts'
 import { findMissingInTree } from '../cas/directory-walk.ts'
 
@@ -52,9 +53,18 @@ export class TreePresence {
   async #walk(root: Digest): Promise<boolean> {
     // Read first: what is evicted during the walk makes the next request walk again.
     const evictionCounter = this.#store.evictionCounter()
-    const missing = await findMissingInTree(this.#store, root)
-    if (missing !== undefined) return false
+    if (!(await this.#isHeldWhole(root))) return false
     this.remember(root, evictionCounter)
     return true
+  }
+
+  /** A pushed root that is no Directory, or has none below it, can be handed out as little. */
+  async #isHeldWhole(root: Digest): Promise<boolean> {
+    try {
+      return (await findMissingInTree(this.#store, root)) === undefined
+    } catch (error) {
+      if (error instanceof AssetError && error.code === 'INVALID_ARGUMENT') return false
+      throw error
+    }
   }
 }

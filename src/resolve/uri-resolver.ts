@@ -1,17 +1,11 @@
-import {
-  type AssetKind,
-  type AssetRequest,
-  narrowToUri,
-  type RequestTarget,
-} from '../asset/asset-request.ts'
+import { type AssetRequest, narrowToUri, type RequestTarget } from '../asset/asset-request.ts'
 import { displayUri } from '../asset/asset-uri.ts'
-import { type Digest, digestText } from '../asset/digest.ts'
+import type { Digest } from '../asset/digest.ts'
 import { AssetError } from '../asset/errors.ts'
 import type { Freshness } from '../asset/freshness.ts'
 import { type Qualifier, withoutQualifiers, withQualifier } from '../asset/qualifiers.ts'
 import type { AssetIndex, AssetRow } from '../asset-index/asset-index.ts'
 import type { BlobStore } from '../cas/blob-store.ts'
-import { findFileInTree } from '../cas/directory-walk.ts'
 import type { Fetched, FetchedBody, FetchedCommit, Fetcher } from '../fetchers/fetcher.ts'
 import { importBlob } from '../importers/blob-importer.ts'
 import type { Importers } from '../importers/importers.ts'
@@ -19,6 +13,7 @@ import { accessScope } from './access-scope.ts'
 import { assetKey, isImmutable } from './asset-keys.ts'
 import type { FetchObserver } from './fetch-observer.ts'
 import type { FetchSlots } from './fetch-slots.ts'
+import { fileInDirectory } from './file-in-tree.ts'
 import type { Resolved, Resolver } from './resolver.ts'
 import type { TreePresence } from './tree-presence.ts'
 
@@ -101,7 +96,7 @@ export class UriResolver {
         : withQualifier(narrow.qualifiers, 'directory', path.slice(0, slash))
     const tree: AssetRequest = { ...narrow, kind: 'directory', qualifiers }
     const { digest, resolved } = await this.#options.whole().resolve(tree, signal)
-    const file = await findFileInTree(this.#options.store, digest, path.slice(slash + 1))
+    const file = await fileInDirectory(this.#options.store, digest, path.slice(slash + 1))
     if (!file) {
       throw new AssetError(
         'NOT_FOUND',
@@ -316,9 +311,4 @@ function selection(request: AssetRequest) {
     directory: request.qualifiers.value('directory'),
     stripPrefix: request.qualifiers.value('strip_prefix'),
   }
-}
-
-/** Kind and digest of an asset, for logs. */
-export function assetText(kind: AssetKind, digest: Digest): string {
-  return `${kind} ${digestText(digest)}`
 }
