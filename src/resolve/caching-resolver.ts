@@ -19,6 +19,8 @@ export interface CachingResolverOptions {
   readonly freshnessOf: (uri: string) => Freshness
   /** Offline, content of any age is accepted: there is no way to get newer. */
   readonly acceptsAnyAge: boolean
+  /** True where clients keep pushed content in another CAS, which cannot be asked. */
+  readonly trustsPushes: boolean
   readonly clock: () => number
   readonly onLookup: (result: LookupResult) => void
 }
@@ -118,7 +120,8 @@ class AssetCache {
     )
   }
 
-  async #isPresent({ kind, digest }: AssetRow): Promise<boolean> {
+  async #isPresent({ kind, digest, source }: AssetRow): Promise<boolean> {
+    if (source === 'pushed' && this.#options.trustsPushes) return true
     if (kind === 'directory') return this.#options.trees.isComplete(digest)
     return (await this.#options.store.findMissing([digest])).length === 0
   }
