@@ -19,7 +19,10 @@ export type UnaryHandler<Request, Response> = (
   call: CallContext,
 ) => Promise<Response>
 
-/** Each yielded message is sent before the next is asked for, so a slow client slows the source. */
+/**
+ * One yielded message is on its way while the next is asked for, never more: a slow client slows the
+ * source. A yielded buffer may be reused as soon as the next message is asked for.
+ */
 export type ServerStreamHandler<Request, Response> = (
   request: Request,
   call: CallContext,
