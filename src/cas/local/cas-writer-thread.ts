@@ -1,0 +1,38 @@
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { applyMigrations, migrationsDirectory } from '../../util/sqlite-migrations.ts'
+import { serveWriter } from '../../util/writer-thread-host.ts'
+import { BlobFiles } from './blob-files.ts'
+import { CasWriter } from './cas-writer.ts'
+import type { CasTotals, CasWrites } from './cas-writes.ts'
+import type { CasWriterData } from './local-store-options.ts'
+import { PendingJournal } from './pending-journal.ts'
+
+// 4,000 pages of 4 KiB: 16 MiB of log before it is copied into the database.
+const checkpointPages = 4000
+const logBytesKept = 64 * 1024 ** 2
+
+serveWriter<CasWriterData, CasWrites, CasTotals>((options) => {
+  const { directory } = options
+  const isStrict = options.durability === 'strict'
+  const database = new Database(join(directory, 'cas.sqlite'))
+  database.pragma('journal_mode = WAL')
+  database.pragma(`synchronous = ${isStrict ? 'FULL' : 'NORMAL'}`)
+  database.pragma(`wal_autocheckpoint = ${checkpointPages}`)
+  database.pragma(`journal_size_limit = ${logBytesKept}`)
+  database.pragma('cache_size = -65536')
+  applyMigrations(database, migrationsDirectory('cas'))
+  const files = new BlobFiles(directory, isStrict)
+  files.sweepTemporary()
+  const journal = new PendingJournal(join(directory, 'pending'), isStrict)
+  const writer = new CasWriter({ database, files, journal, options })
+  database.transaction(() => writer.start()).immediate()
+  writer.afterGroup(true)
+  return {
+    database,
+    handlers: writer,
+    afterGroup: (isClean) => writer.afterGroup(isClean),
+    notice: () => writer.totals(),
+    close: () => writer.close(),
+  }
+})

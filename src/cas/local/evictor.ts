@@ -1,0 +1,139 @@
+import { AssetError } from '../../asset/errors.ts'
+import type { BlobLookup, EvictionCandidate } from './blob-lookup.ts'
+import type { CasWriterThread } from './cas-writes.ts'
+import type { LastUses } from './last-uses.ts'
+
+// Look-up and deletion of so many take a few milliseconds, each in its own thread.
+const sliceBlobs = 256
+
+// Eviction starts in the background before the limit is reached, so that no write has to wait.
+const highWater = 0.99
+const lowWater = 0.98
+
+export interface EvictorOptions {
+  readonly writer: CasWriterThread
+  readonly lookup: BlobLookup
+  readonly uses: LastUses
+  readonly heldBytes: () => number
+  readonly sizeBytesMax: number
+  readonly protectionMs: number
+  readonly touchGranularityMs: number
+  readonly clock: () => number
+  /** The value of the eviction counter when the store was opened. */
+  readonly firstCounter: number
+}
+
+/**
+ * Keeps the store below its limit by deleting what was not used for longest. Content goes in two
+ * steps: first nobody is told any more that it is held, then the writer deletes it, unless it has
+ * come in use before. So content that was reported as present a moment ago is not deleted.
+ */
+export class Evictor {
+  readonly #options: EvictorOptions
+  #counter: number
+  #reservedBytes = 0
+  #running: Promise<number> | undefined
+
+  constructor(options: EvictorOptions) {
+    this.#options = options
+    this.#counter = options.firstCounter
+  }
+
+  get counter(): number {
+    return this.#counter
+  }
+
+  /** Call before content goes away other than by eviction. */
+  raiseCounter(): void {
+    this.#counter += 1
+  }
+
+  /**
+   * Reserves space for new content, evicting older if need be. Dispose of the reservation when the
+   * content has been stored.
+   * @throws AssetError RESOURCE_EXHAUSTED if nothing more may be evicted.
+   */
+  async makeRoom(sizeBytes: number): Promise<Disposable> {
+    const { sizeBytesMax, heldBytes } = this.#options
+    while (heldBytes() + this.#reservedBytes + sizeBytes > sizeBytesMax) {
+      const target = Math.min(sizeBytesMax * lowWater, sizeBytesMax - sizeBytes)
+      const isHopeless = sizeBytes > sizeBytesMax
+      if (isHopeless || (await this.#evictTo(target)) === 0) throw this.#fullError(sizeBytes)
+    }
+    this.#reservedBytes += sizeBytes
+    return {
+      [Symbol.dispose]: () => {
+        this.#reservedBytes -= sizeBytes
+      },
+    }
+  }
+
+  /** Call after content has been stored. */
+  evictInBackground(): void {
+    const { sizeBytesMax, heldBytes } = this.#options
+    if (this.#running || heldBytes() <= sizeBytesMax * highWater) return
+    // If the writer has died, the next write tells it.
+    this.#evictTo(sizeBytesMax * lowWater).catch(() => 0)
+  }
+
+  /** Lets a running eviction finish. */
+  async settle(): Promise<void> {
+    await this.#running?.catch(() => 0)
+  }
+
+  #evictTo(targetBytes: number): Promise<number> {
+    this.#running ??= this.#run(targetBytes).finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  /** Returns how many blobs were chosen. */
+  async #run(targetBytes: number): Promise<number> {
+    const { uses, heldBytes, clock, protectionMs, touchGranularityMs } = this.#options
+    let chosen = 0
+    while (heldBytes() + this.#reservedBytes > targetBytes) {
+      await uses.flush()
+      const usedBeforeMs = clock() - protectionMs - touchGranularityMs
+      const blobs = this.#choose(usedBeforeMs, heldBytes() + this.#reservedBytes - targetBytes)
+      if (blobs.length === 0) break
+      chosen += blobs.length
+      await this.#evict(blobs, usedBeforeMs)
+    }
+    return chosen
+  }
+
+  #choose(usedBeforeMs: number, sizeBytes: number): EvictionCandidate[] {
+    const chosen: EvictionCandidate[] = []
+    let chosenBytes = 0
+    for (const candidate of this.#options.lookup.oldest(usedBeforeMs, sliceBlobs)) {
+      if (chosenBytes >= sizeBytes) break
+      if (this.#options.uses.isUnwritten(candidate.id)) continue
+      chosen.push(candidate)
+      chosenBytes += candidate.sizeBytes
+    }
+    return chosen
+  }
+
+  async #evict(blobs: readonly EvictionCandidate[], usedBeforeMs: number): Promise<void> {
+    const { lookup, writer } = this.#options
+    const blobIds = blobs.map((blob) => blob.id)
+    this.#counter += 1
+    for (const id of blobIds) lookup.dying.add(id)
+    try {
+      await writer.call('evict', { blobIds, usedBeforeMs })
+    } finally {
+      for (const id of blobIds) lookup.dying.delete(id)
+    }
+  }
+
+  #fullError(sizeBytes: number): AssetError {
+    const { sizeBytesMax, heldBytes, protectionMs } = this.#options
+    const minutes = Math.ceil(protectionMs / 60_000)
+    return new AssetError(
+      'RESOURCE_EXHAUSTED',
+      `the store is full: ${sizeBytes} bytes do not fit, ${heldBytes()} of ${sizeBytesMax} bytes ` +
+        `are in use, and what was used within ${minutes} minutes is not evicted; raise the size limit`,
+    )
+  }
+}
