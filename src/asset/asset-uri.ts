@@ -46,26 +46,44 @@ export function parseAssetUri(text: string): AssetUri {
     throw invalidField('uris', `a URI must not begin with "-": ${quoteShort(text)}`)
   }
   const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url) checkWriting(text, url)
   const sentText = new Secret(text)
+  const keepsUser = /^(git\+)?ssh:/i.test(text)
+  // Only the userinfo is cut: the rest stays as written, since the text is the asset's name. What is
+  // not a URL, or holds one ("jar:https://…"), may hold a password all the same.
+  const shown = text.replace(userinfo, (_, scheme: string, info: string) => {
+    const [user] = info.split(':', 1)
+    return keepsUser && user ? `${scheme}${user}@` : scheme
+  })
   if (!url || (url.username === '' && url.password === '')) {
-    return { text, sentText, url, authorization: undefined }
+    return { text: shown, sentText, url, authorization: undefined }
   }
-  return withoutUserinfo(text, url, sentText)
-}
-
-function withoutUserinfo(text: string, url: URL, sentText: Secret): AssetUri {
-  const keepsUser = url.protocol === 'ssh:' || url.protocol === 'git+ssh:'
-  const user = decodeURIComponentSafe(url.username)
-  const password = decodeURIComponentSafe(url.password)
-  const authorization = keepsUser
-    ? undefined
-    : new Secret(`Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`)
-  const kept = keepsUser ? `${url.username}@` : ''
-  // Only the userinfo is cut: the rest stays as written, since the text is the asset's name.
-  const shown = text.replace(/^([^/?#]*:\/\/)[^/?#]*@/, `$1${kept}`)
+  const authorization = keepsUser ? undefined : basicAuthorization(url)
   url.password = ''
   if (!keepsUser) url.username = ''
   return { text: shown, sentText, url, authorization }
+}
+
+/** Scheme, then user and password up to the last "@" before the path. */
+const userinfo = /^([^/?#]*:\/\/)([^/?#]*)@/
+
+const forgivingProtocols = new Set(['http:', 'https:', 'ftp:', 'ws:', 'wss:'])
+
+/**
+ * For these schemes the URL parser takes "\" for "/" and forgives missing and surplus slashes. The
+ * text would then name another host than the one that is asked ("https://u:p@asked\@named/"), or
+ * keep a password where nobody looks for one ("https:user:password@host/").
+ */
+function checkWriting(text: string, url: URL): void {
+  if (!forgivingProtocols.has(url.protocol)) return
+  if (!/^[a-z]+:\/\/[^/\\][^\\?#]*(?:[?#]|$)/i.test(text)) {
+    throw invalidField('uris', `such a URL must be written "${url.protocol}//host/path"`)
+  }
+}
+
+function basicAuthorization({ username, password }: URL): Secret {
+  const pair = `${decodeURIComponentSafe(username)}:${decodeURIComponentSafe(password)}`
+  return new Secret(`Basic ${Buffer.from(pair).toString('base64')}`)
 }
 
 function decodeURIComponentSafe(text: string): string {

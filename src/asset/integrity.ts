@@ -16,14 +16,15 @@ export interface Integrity {
   readonly functions: readonly DigestFunction[]
 }
 
-const algorithms: Readonly<Record<string, DigestFunction>> = {
-  md5: 'MD5',
-  sha1: 'SHA1',
-  sha256: 'SHA256',
-  sha384: 'SHA384',
-  sha512: 'SHA512',
-  blake3: 'BLAKE3',
-}
+// A Map and not an object: "constructor-…" is an unknown algorithm like any other.
+const algorithms: ReadonlyMap<string, DigestFunction> = new Map([
+  ['md5', 'MD5'],
+  ['sha1', 'SHA1'],
+  ['sha256', 'SHA256'],
+  ['sha384', 'SHA384'],
+  ['sha512', 'SHA512'],
+  ['blake3', 'BLAKE3'],
+])
 
 const base64 = /^[A-Za-z0-9+/]+={0,2}$/
 
@@ -51,7 +52,7 @@ export function parseIntegrity(text: string): Integrity {
 
 function parseEntry(token: string): IntegrityEntry | undefined {
   const dash = token.indexOf('-')
-  const digestFunction = dash < 0 ? undefined : algorithms[token.slice(0, dash)]
+  const digestFunction = dash < 0 ? undefined : algorithms.get(token.slice(0, dash))
   if (!digestFunction) return undefined
   const encoded = token.slice(dash + 1).split('?', 1)[0] ?? ''
   const hash = Buffer.from(encoded, 'base64').toString('hex')

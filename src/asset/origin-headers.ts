@@ -10,17 +10,24 @@ export interface OriginHeader {
   readonly value: Secret
   /**
    * `all` for `http_header:<Name>`; a URI's index for `http_header_url:<index>:<Name>`; a URI's text
-   * for `bazel.auth_headers`. The narrower ones win over `all`.
+   * for `bazel.auth_headers`, secret since it may hold a password. The narrower ones win over `all`.
    */
-  readonly target: 'all' | number | string
+  readonly target: 'all' | number | Secret
 }
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
-/** Headers that would change what the bytes are, or that belong to the connection. */
+/**
+ * Headers that would change what the bytes are, ask for no bytes at all (the conditional ones, which
+ * are ours to send), or belong to the connection.
+ */
 const refusedNames = new Set([
   'range',
   'if-range',
+  'if-match',
+  'if-none-match',
+  'if-modified-since',
+  'if-unmodified-since',
   'host',
   'connection',
   'content-length',
@@ -31,6 +38,7 @@ const refusedNames = new Set([
   'expect',
   'keep-alive',
   'proxy-connection',
+  'proxy-authorization',
   'accept-encoding',
 ])
 
@@ -75,7 +83,7 @@ export function parseAuthHeaders(json: string): OriginHeader[] {
     if (!isObject(values)) throw wrong()
     for (const [name, value] of Object.entries(values)) {
       if (typeof value !== 'string') throw wrong()
-      headers.push(header(where, name, value, uri))
+      headers.push(header(where, name, value, new Secret(uri)))
     }
   }
   return headers
@@ -93,10 +101,12 @@ function header(
   if (refusedNames.has(name.toLowerCase())) {
     throw invalidField('qualifiers.name', `the header ${name} may not be set by a request`)
   }
-  // Control characters would let a value start a header of its own.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point.
-  if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) {
-    throw invalidField('qualifiers.value', `the value for ${name} holds control characters`)
+  // Control characters would let a value start a header of its own; beyond Latin-1, HTTP/1 has none.
+  if (/[^\t\u0020-\u007e\u0080-\u00ff]/.test(value)) {
+    throw invalidField(
+      'qualifiers.value',
+      `the value for ${quoteShort(name)} holds characters that a header cannot hold`,
+    )
   }
   return { name, value: new Secret(value), target }
 }
@@ -126,12 +136,16 @@ export function headersForUri(
   for (const target of ['all', 'own'] as const) {
     const group = new Map<string, Secret[]>()
     for (const header of headers) {
-      const isOwn = header.target === uriIndex || header.target === uri.sentText.reveal()
-      if (target === 'all' ? header.target === 'all' : isOwn) append(group, header)
+      const isWanted = target === 'all' ? header.target === 'all' : isFor(header, uri, uriIndex)
+      if (isWanted) append(group, header)
     }
     for (const [name, values] of group) merged.set(name, values)
   }
   return merged
+}
+
+function isFor({ target }: OriginHeader, uri: AssetUri, uriIndex: number): boolean {
+  return target instanceof Secret ? target.reveal() === uri.sentText.reveal() : target === uriIndex
 }
 
 function append(group: Map<string, Secret[]>, { name, value }: OriginHeader): void {
