@@ -32,7 +32,7 @@ export function worstFailure(failures: readonly UriFailure[]): AssetError {
   if (!worst) throw new Error('a request has at least one URI')
   if (failures.length === 1) return worst.error
   const reasons = failures.map(({ error }) => error.message).join('; ')
-  const retryAfterMs = worst.error.retryAfterMs
+  const retryAfterMs = soonestRetryMs(failures, worst.error.code)
   return new AssetError(
     worst.error.code,
     `none of ${failures.length} URIs gave the content: ${reasons}`,
@@ -42,6 +42,14 @@ export function worstFailure(failures: readonly UriFailure[]): AssetError {
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     },
   )
+}
+
+/** One busy mirror must not keep the client from another that may be well again at once. */
+function soonestRetryMs(failures: readonly UriFailure[], code: AssetErrorCode): number | undefined {
+  const waits = failures
+    .filter(({ error }) => error.code === code)
+    .map(({ error }) => error.retryAfterMs ?? 0)
+  return Math.min(...waits) || undefined
 }
 
 function rank(code: AssetErrorCode): number {

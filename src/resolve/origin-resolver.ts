@@ -28,12 +28,13 @@ export function originResolver(options: OriginResolverOptions): Resolver {
       if (request.qualifiers.unknownNames.length > 0) {
         throw unsupportedQualifiers(request.qualifiers.unknownNames)
       }
-      const failures = new Map<string, UriFailure>()
+      // By target and not by text: two URIs may differ in their passwords alone.
+      const failures = new Map<RequestTarget, UriFailure>()
       let targets = targetsOf(request)
       for (let attempt = 1; ; attempt += 1) {
         const resolved = await firstToAnswer(options.uris, request, targets, failures, signal)
         if (resolved) return resolved
-        targets = targets.filter(({ uri }) => failures.get(uri.text)?.mayPass)
+        targets = targets.filter((target) => failures.get(target)?.mayPass)
         if (targets.length === 0 || attempt >= options.attempts) {
           throw worstFailure([...failures.values()])
         }
@@ -47,7 +48,7 @@ async function firstToAnswer(
   uris: UriResolver,
   request: AssetRequest,
   targets: readonly RequestTarget[],
-  failures: Map<string, UriFailure>,
+  failures: Map<RequestTarget, UriFailure>,
   signal: AbortSignal,
 ): Promise<Resolved | undefined> {
   for (const target of targets) {
@@ -58,7 +59,7 @@ async function firstToAnswer(
       signal.throwIfAborted()
       const failure = toAssetError(error)
       if (isOurTrouble(failure)) throw failure
-      failures.set(target.uri.text, {
+      failures.set(target, {
         uri: displayUri(target.uri.text),
         error: failure,
         // An origin that says when to come back is not asked before.

@@ -35,8 +35,11 @@ export class TreePresence {
     }
     if (this.#clock() - seen.walkedAtMs > touchIntervalMs) {
       seen.walkedAtMs = this.#clock()
-      // Only to extend lives: what it finds missing shows in the eviction counter as well.
-      this.#walk(root).catch(() => {})
+      // To extend lives, mostly. Content can go otherwise than by eviction: when found damaged.
+      this.#walk(root).then(
+        (isWhole) => isWhole || this.#seen.delete(digestText(root)),
+        () => {},
+      )
     }
     return true
   }

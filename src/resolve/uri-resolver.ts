@@ -87,7 +87,10 @@ export class UriResolver {
     target: RequestTarget,
     signal: AbortSignal,
   ): Promise<Found> {
-    const path = (request.qualifiers.value('directory') ?? '').replace(/^(\.?\/)+|\/+$/g, '')
+    const segments = (request.qualifiers.value('directory') ?? '')
+      .split('/')
+      .filter((segment) => segment !== '' && segment !== '.')
+    const path = segments.join('/')
     const slash = path.lastIndexOf('/')
     const narrow = narrowToUri(request, target)
     const qualifiers =
@@ -171,6 +174,12 @@ export class UriResolver {
       throw new AssetError(
         'NOT_FOUND',
         `${shown}: nothing is known by this name, and there is no origin for such a URI`,
+      )
+    }
+    if (fetcher.yields === 'commit' && request.qualifiers.integrity) {
+      throw new AssetError(
+        'INVALID_ARGUMENT',
+        `${shown}: a repository has no checksum that checksum.sri could name; use vcs.commit`,
       )
     }
     if (this.#options.isOffline) {
