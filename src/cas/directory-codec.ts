@@ -3,11 +3,14 @@ import { type Digest, type DigestFunction, digestText, parseDigest } from '../as
 import { AssetError } from '../asset/errors.ts'
 import { build } from '../gen/reapi.js'
 
-const { Directory, Tree } = build.bazel.remote.execution.v2
+const { Directory } = build.bazel.remote.execution.v2
 
 export type DirectoryMessage = build.bazel.remote.execution.v2.Directory.$Properties
-export type TreeMessage = build.bazel.remote.execution.v2.Tree.$Properties
 type DigestMessage = build.bazel.remote.execution.v2.Digest.$Properties
+
+// Fields 1 `root` and 2 `children` of Tree, both length-delimited.
+const rootTag = (1 << 3) | 2
+const childTag = (2 << 3) | 2
 
 /** What a Directory names, as digests under the function of the Directory itself. */
 export interface DirectoryLinks {
@@ -28,12 +31,26 @@ export function decodeDirectory(digest: Digest, bytes: Uint8Array): DirectoryMes
   }
 }
 
-/** A Tree, under the same rules. @throws AssetError INVALID_ARGUMENT, naming the blob */
-export function decodeTree(digest: Digest, bytes: Uint8Array): TreeMessage {
-  try {
-    return Tree.decode(keepingUnknown(bytes))
-  } catch (error) {
-    throw notA('Tree', digest, error)
+/**
+ * The Directories in a Tree message, one after another: a Tree of a large output is not decoded at
+ * once. @throws AssetError INVALID_ARGUMENT, naming the blob
+ */
+export function* decodeTreeDirectories(
+  digest: Digest,
+  bytes: Uint8Array,
+): Generator<DirectoryMessage> {
+  const reader = Reader.create(bytes)
+  while (reader.pos < reader.len) {
+    let directory: Uint8Array | undefined
+    try {
+      const tag = reader.tag()
+      const isDirectory = tag === rootTag || tag === childTag
+      if (isDirectory) directory = reader.bytes()
+      else reader.skipType(tag & 7, 0, tag >>> 3)
+    } catch (error) {
+      throw notA('Tree', digest, error)
+    }
+    if (directory) yield decodeDirectory(digest, directory)
   }
 }
 
