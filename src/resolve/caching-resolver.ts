@@ -68,9 +68,8 @@ class AssetCache {
   async byChecksum(request: AssetRequest): Promise<Known> {
     const { integrity } = request.qualifiers
     // With `directory`, the checksum is that of the archive and not of the file in it.
-    if (!integrity || request.kind !== 'blob' || request.qualifiers.value('directory')) {
-      return undefined
-    }
+    const isPart = request.qualifiers.value('directory') !== undefined
+    if (!integrity || request.kind !== 'blob' || isPart) return undefined
     for (const entry of integrity.entries) {
       const found = await this.#options.store.findByHash(entry.function, entry.hash)
       const digest = found && (await this.#options.store.translate(found, request.digestFunction))
