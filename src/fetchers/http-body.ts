@@ -83,11 +83,9 @@ async function* gunzipped(
   try {
     for await (const chunk of gunzip) {
       decodedBytes += chunk.byteLength
-      const isBomb = decodedBytes > progress.gotBytes * limits.gunzipRatioMax
-      if (decodedBytes > limits.sizeBytesMax || (isBomb && decodedBytes > limits.gunzipFreeBytes)) {
-        const size = `the gzip-encoded body of ${progress.gotBytes} bytes so far`
-        const reason = isBomb ? `more than ${limits.gunzipRatioMax} times that` : tooLarge(limits)
-        throw httpError(hops, 'RESOURCE_EXHAUSTED', `${size} decodes to ${reason}`)
+      const excess = decodedExcess(decodedBytes, progress.gotBytes, limits)
+      if (excess) {
+        throw httpError(hops, 'RESOURCE_EXHAUSTED', `the gzip-encoded body decodes to ${excess}`)
       }
       yield chunk
     }
@@ -99,6 +97,17 @@ async function* gunzipped(
   } finally {
     gunzip.destroy()
   }
+}
+
+function decodedExcess(
+  decodedBytes: number,
+  gotBytes: number,
+  limits: HttpLimits,
+): string | undefined {
+  const { sizeBytesMax, gunzipFreeBytes, gunzipRatioMax } = limits
+  if (decodedBytes > sizeBytesMax) return `something ${tooLarge(limits)}`
+  const freeBytes = Math.max(gunzipFreeBytes, gotBytes * gunzipRatioMax)
+  return decodedBytes > freeBytes ? `more than ${gunzipRatioMax} times its size` : undefined
 }
 
 /** A second reading would find an iterator that has ended, which looks like an empty body. */

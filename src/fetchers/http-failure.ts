@@ -55,14 +55,14 @@ export function bodyError(
   bytes: { readonly gotBytes: number; readonly announcedBytes: number | undefined },
 ): AssetError {
   const own = assetErrorIn(cause)
-  if (own) return own
+  if (own) return own.uri === undefined ? httpError(hops, own.code, own.message) : own
   const code = codeOf(cause)
   const why =
     code === 'UND_ERR_BODY_TIMEOUT'
       ? `no data came for ${limits.idleTimeoutMs} ms`
-      : code === 'ECONNRESET' || code.startsWith('UND_ERR_') || code === 'HPE_INVALID_EOF_STATE'
-        ? 'the connection was closed'
-        : `the body broke off (${code || 'unknown error'})`
+      : code === parserFailure
+        ? 'the body is not valid HTTP'
+        : 'the connection was closed'
   const of = bytes.announcedBytes === undefined ? ' bytes' : ` of ${bytes.announcedBytes} bytes`
   const reason = `${why} after ${bytes.gotBytes}${of}`
   return httpError(hops, 'UPSTREAM_UNAVAILABLE', reason, { cause })
@@ -74,8 +74,12 @@ function assetErrorIn(error: unknown): AssetError | undefined {
   return cause instanceof AssetError ? cause : undefined
 }
 
+const parserFailure = 'HPE'
+
 function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return ''
+  // undici's parser names what it does not understand only now and then.
+  if (error.name === 'HTTPParserError') return parserFailure
   if ('code' in error && typeof error.code === 'string') return error.code
   return codeOf(error.cause)
 }
@@ -115,7 +119,7 @@ function describe(code: string, hops: readonly URL[], limits: HttpLimits): Failu
 function transientReason(code: string, url: URL | undefined, limits: HttpLimits): string {
   const host = url?.hostname ?? ''
   if (code === 'ENOTFOUND' || code.startsWith('EAI_')) return `cannot resolve host ${host}`
-  if (code.startsWith('HPE_')) return 'the answer is not valid HTTP'
+  if (code === parserFailure) return 'the answer is not valid HTTP'
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') return `the TLS handshake failed (${code})`
   switch (code) {
     case 'ECONNREFUSED':
