@@ -119,6 +119,9 @@ export class UriResolver {
     signal: AbortSignal,
   ): Promise<Found> {
     const { store, trees, importers, observer } = this.#options
+    // Without an origin of archives there is none to unpack: BuildStream pushes blobs and directories
+    // under like names, and must hear that a directory is not found, not that a blob is no archive.
+    this.#pick(request, target, undefined)
     const narrow = narrowToUri(request, target)
     const archive: AssetRequest = {
       ...narrow,
@@ -155,7 +158,8 @@ export class UriResolver {
     )
   }
 
-  #plan(request: AssetRequest, target: RequestTarget, held: AssetRow | undefined) {
+  /** The fetcher for a URI, and what it is asked for. */
+  #pick(request: AssetRequest, target: RequestTarget, held: AssetRow | undefined) {
     const shown = displayUri(target.uri.text)
     const { url } = target.uri
     if (url?.protocol === 'file:') {
@@ -176,7 +180,14 @@ export class UriResolver {
         `${shown}: nothing is known by this name, and there is no origin for such a URI`,
       )
     }
-    if (fetcher.yields === 'commit' && request.qualifiers.integrity) {
+    return { url, fetcher, fetchRequest }
+  }
+
+  /** The same, if our rules allow to ask. */
+  #plan(request: AssetRequest, target: RequestTarget, held: AssetRow | undefined) {
+    const shown = displayUri(target.uri.text)
+    const picked = this.#pick(request, target, held)
+    if (picked.fetcher.yields === 'commit' && request.qualifiers.integrity) {
       throw new AssetError(
         'INVALID_ARGUMENT',
         `${shown}: a repository has no checksum that checksum.sri could name; use vcs.commit`,
@@ -194,7 +205,7 @@ export class UriResolver {
         `${shown}: requests without a checksum are refused for this URI (fetch.freshness)`,
       )
     }
-    return { url, fetcher, fetchRequest }
+    return picked
   }
 
   /** A row whose content is there, so that the origin need only say that it is unchanged. */
