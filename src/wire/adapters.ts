@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type {
   handleClientStreamingCall,
   handleServerStreamingCall,
@@ -99,6 +100,9 @@ function adaptClientStream(
       } catch (error) {
         throw context.cancellation ?? error
       }
+      // A reset by the client looks like a proper end at first; that it was none is known only when
+      // node has closed the stream.
+      await setImmediate()
       if (context.cancellation !== undefined) throw context.cancellation
     }
     void answerOnce(method, context, hooks, callback, () => handler(requests(), context))

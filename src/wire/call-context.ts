@@ -3,6 +3,9 @@ import { AssetError, toAssetError } from '../asset/errors.ts'
 import type { CallContext } from './handlers.ts'
 import { toRpcStatus } from './status.ts'
 
+/** A client whose deadline passes resets the call, often before the clock here has got there. */
+const deadlineSlackMs = 50
+
 /** What this room needs of a call of grpc-js, whichever its kind. */
 export interface TransportCall {
   readonly metadata: Metadata
@@ -55,7 +58,7 @@ export class ServerCallContext implements CallContext {
     if (this.#finished || this.#cancellation !== undefined) return
     const deadline = Number(this.#call.getDeadline())
     this.#cancellation =
-      deadline <= Date.now()
+      deadline <= Date.now() + deadlineSlackMs
         ? new AssetError('DEADLINE_EXCEEDED', 'the deadline of the call has passed')
         : new AssetError('CANCELLED', 'the client has cancelled the call')
     this.#controller?.abort(this.#cancellation)

@@ -69,15 +69,19 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       )
     : ServerCredentials.createInsecure()
 
+  const addresses: string[] = []
+
   return {
     async listen(address) {
-      if (address.startsWith('unix:')) await removeStaleSocket(socketPath(address))
+      const isUnix = address.startsWith('unix:')
+      if (isUnix) await removeStaleSocket(socketPath(address))
       const port = await bind(server, address, credentials)
-      if (address.startsWith('unix:')) return { address, port: 0 }
-      return { address: address.replace(/:\d+$/, `:${port}`), port }
+      const bound = isUnix ? address : address.replace(/:\d+$/, `:${port}`)
+      addresses.push(bound)
+      return { address: bound, port: isUnix ? 0 : port }
     },
-    shutdown: (graceMs) => shutdown(server, graceMs),
-    [Symbol.asyncDispose]: () => shutdown(server, 0),
+    shutdown: (graceMs) => shutdown(server, addresses, graceMs),
+    [Symbol.asyncDispose]: () => shutdown(server, addresses, 0),
   }
 }
 
@@ -100,13 +104,12 @@ function bind(server: Server, address: string, credentials: ServerCredentials): 
   })
 }
 
-function shutdown(server: Server, graceMs: number): Promise<void> {
+function shutdown(server: Server, addresses: readonly string[], graceMs: number): Promise<void> {
+  // Not forceShutdown: with channelz off it overlooks all connections. And drain comes first: it
+  // overlooks those that are closing already.
+  for (const address of addresses) server.drain(address, graceMs)
   return new Promise((resolve) => {
-    const timer = setTimeout(() => server.forceShutdown(), graceMs)
-    server.tryShutdown(() => {
-      clearTimeout(timer)
-      resolve()
-    })
+    server.tryShutdown(() => resolve())
   })
 }
 
