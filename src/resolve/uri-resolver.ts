@@ -75,8 +75,13 @@ export class UriResolver {
     if (request.kind === 'blob' && request.qualifiers.value('directory') !== undefined) {
       return this.#fileFromTree(request, target, signal)
     }
-    if (request.kind === 'directory' && !this.#isRepository(request, target)) {
-      return this.#treeFromArchive(request, target, signal)
+    if (request.kind === 'directory') {
+      const fetcher = this.#fetcherFor(request, target)
+      // A name without an origin, such as BuildStream's `urn:` for sources, may be pushed as a blob
+      // and not as a directory: the one must not pass for an archive of the other.
+      if (fetcher && fetcher.yields !== 'commit') {
+        return this.#treeFromArchive(request, target, signal)
+      }
     }
     return this.#fromOrigin(request, target, signal)
   }
@@ -149,11 +154,12 @@ export class UriResolver {
     const held = await this.#heldRow(request, target)
     const { url, fetcher, fetchRequest } = this.#plan(request, target, held)
     using _slot = await this.#options.slots.take(url.host, signal)
-    return this.#options.observer.observeFetch(
+    // Without `await` the slot, and the body below, would be given back before their use.
+    return await this.#options.observer.observeFetch(
       { kind: request.kind, fetcher: fetcher.name, uri: displayUri(target.uri.text) },
       async (onBytes) => {
         await using fetched = await fetcher.fetch(fetchRequest, signal)
-        return this.#take(request, target, fetched, held, onBytes, signal)
+        return await this.#take(request, target, fetched, held, onBytes, signal)
       },
     )
   }
@@ -278,8 +284,8 @@ export class UriResolver {
     return { ...found(digest, commit.resolved), finalUri: commit.finalUri }
   }
 
-  #isRepository(request: AssetRequest, { uri, headers }: RequestTarget): boolean {
-    if (!uri.url) return false
+  #fetcherFor(request: AssetRequest, { uri, headers }: RequestTarget): Fetcher | undefined {
+    if (!uri.url) return undefined
     const asked = {
       url: uri.url,
       kind: request.kind,
@@ -287,7 +293,7 @@ export class UriResolver {
       headers,
       held: undefined,
     }
-    return this.#options.fetchers.find((fetcher) => fetcher.accepts(asked))?.yields === 'commit'
+    return this.#options.fetchers.find((fetcher) => fetcher.accepts(asked))
   }
 
   /**
