@@ -3,34 +3,22 @@ import type { CallContext } from './handlers.ts'
 
 const { RequestMetadata } = build.bazel.remote.execution.v2
 
-const metadataKey = 'build.bazel.remote.execution.v2.requestmetadata-bin'
+/** Bazel, BuildStream 2 and others tell here which build a call belongs to. */
+const key = 'build.bazel.remote.execution.v2.requestmetadata-bin'
 
-export interface ClientDetails {
-  readonly toolName: string
-  readonly toolVersion: string
-  readonly toolInvocationId: string
-  readonly correlatedInvocationsId: string
-  readonly actionId: string
-  readonly targetId: string
-  readonly actionMnemonic: string
-}
-
-/** What the client tells about the build that calls; undefined if nothing, or nothing readable. */
-export function clientDetailsOf(call: CallContext): ClientDetails | undefined {
-  const value = call.metadata(metadataKey)
-  if (value === undefined) return undefined
+/** For logs: the tool and its invocation, empty if the client does not tell. */
+export function requestMetadata(call: CallContext): Record<string, string> {
+  const encoded = call.metadata(key)
+  if (encoded === undefined) return {}
   try {
-    const decoded = RequestMetadata.decode(Buffer.from(value, 'base64'))
+    const message = RequestMetadata.decode(Buffer.from(encoded, 'base64'))
     return {
-      toolName: decoded.toolDetails?.toolName ?? '',
-      toolVersion: decoded.toolDetails?.toolVersion ?? '',
-      toolInvocationId: decoded.toolInvocationId,
-      correlatedInvocationsId: decoded.correlatedInvocationsId,
-      actionId: decoded.actionId,
-      targetId: decoded.targetId,
-      actionMnemonic: decoded.actionMnemonic,
+      tool: message.toolDetails?.toolName ?? '',
+      invocation: message.toolInvocationId,
+      action: message.actionId,
     }
   } catch {
-    return undefined
+    // It is only a courtesy of clients: what cannot be read is left out.
+    return {}
   }
 }
