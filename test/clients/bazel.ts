@@ -45,7 +45,7 @@ export async function bazelMachine(options: BazelMachineOptions): Promise<BazelM
   }
   await prepareWorkspace(workspaceDir, options)
   const startup = [
-    '--nosystem_rc',
+    // Not `--nosystem_rc`: Debian tells there where Bazel's own parts are.
     '--nohome_rc',
     `--output_user_root=${join(root, 'outputs')}`,
     `--output_base=${join(root, 'base')}`,

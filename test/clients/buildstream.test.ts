@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, test } from 'node:test'
+import { hashBytes } from '../../src/util/hasher.ts'
 import { type LarderServer, startLarder } from '../fixtures/larder-server.ts'
 import { type RunResult, runProgram, skipWithout } from '../fixtures/run-program.ts'
 
@@ -127,11 +128,11 @@ async function addFiles(filesDir: string): Promise<void> {
   await mkdir(join(filesDir, 'ünïcode', '深い'), { recursive: true })
   await writeFile(join(filesDir, 'ünïcode', '深い', 'run me'), '#!/bin/sh\n', { mode: 0o755 })
   await symlink('../large.bin', join(filesDir, 'ünïcode', 'link'))
-  await symlink('/nowhere/at/all', join(filesDir, 'dangling'))
+  await symlink('nowhere/at/all', join(filesDir, 'dangling'))
   await mkdir(join(filesDir, 'empty'))
 }
 
-/** Every entry of a tree: a file's bytes and executable bit, a link's target. */
+/** Every entry of a tree: a file's hash and executable bit, a link's target. */
 async function treeOf(directory: string): Promise<Record<string, string>> {
   const tree: Record<string, string> = {}
   for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
@@ -141,7 +142,7 @@ async function treeOf(directory: string): Promise<Record<string, string>> {
     else if (entry.isDirectory()) tree[name] = 'directory'
     else {
       const executable = ((await stat(path)).mode & 0o100) !== 0
-      tree[name] = `${executable ? 'program' : 'file'} ${(await readFile(path)).toString('base64')}`
+      tree[name] = `${executable ? 'program' : 'file'} ${hashBytes('SHA256', await readFile(path))}`
     }
   }
   return tree

@@ -89,8 +89,9 @@ describe('recorded sessions', () => {
       [
         ['/nosha.bin', 'Basic YWxpY2U6czNjcmV0'],
         ['/a/x.bin', 'Basic Ym9iOmh1bnRlcjI='],
+        // What it is under another function is not known before it is fetched under that one.
+        ['/a/x.bin', 'Basic Ym9iOmh1bnRlcjI='],
       ],
-      'the second checksum of the same content is known',
     )
     const { hash, sizeBytes } = sha256Digest(large)
     const resourceName = `${instanceName}/blobs/${hash}/${sizeBytes}`
