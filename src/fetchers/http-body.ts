@@ -136,7 +136,7 @@ function contentLength(answer: HttpAnswer): number | undefined {
  * the compression belongs to the file and to its checksum; Bazel leaves such bodies alone as well.
  */
 const compressedName =
-  /\.(gz|tgz|taz|svgz|bz2|tbz|tbz2|xz|txz|lzma|lz|tlz|zst|tzst|br|z|taz|zip|jar|war|whl|7z|crate)$/i
+  /\.(gz|tgz|taz|svgz|bz2|tbz|tbz2|xz|txz|lzma|lz|tlz|zst|tzst|br|z|zip|jar|war|whl|7z|crate)$/i
 
 /** Words found in Content-Encoding that change nothing; `aws-chunked` is what S3 uploads leave. */
 const identityWords = new Set(['', 'identity', 'none', 'binary', 'utf-8', 'utf8', 'aws-chunked'])
