@@ -18,11 +18,12 @@ CREATE TABLE blob_uses (
 ) STRICT;
 CREATE INDEX blob_uses_by_time ON blob_uses (last_used_ms);
 
--- Every name of content other than its SHA256.
+-- Every name of content other than its SHA256; with the size, for look-ups as above.
 CREATE TABLE digests (
   function TEXT NOT NULL,
   hash BLOB NOT NULL,
   blob_id INTEGER NOT NULL,
+  size_bytes INTEGER NOT NULL,
   PRIMARY KEY (function, hash)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX digests_by_blob ON digests (blob_id);

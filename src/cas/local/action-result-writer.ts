@@ -35,9 +35,10 @@ export class ActionResultWriter {
     this.#evict()
   }
 
-  touch(ids: readonly number[], nowMs: number): void {
-    const before = nowMs - this.#options.touchGranularityMs
-    for (const id of ids) this.#statements.touch.run(nowMs, id, before)
+  touch(uses: ReadonlyMap<number, number>): void {
+    for (const [id, usedMs] of uses) {
+      this.#statements.touch.run(usedMs, id, usedMs - this.#options.touchGranularityMs)
+    }
   }
 
   #evict(): void {

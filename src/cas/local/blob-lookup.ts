@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3'
 import type { Digest, DigestFunction } from '../../asset/digest.ts'
+import { AssetError } from '../../asset/errors.ts'
 
 export interface HeldBlob {
   readonly id: number
@@ -11,6 +12,9 @@ export interface EvictionCandidate {
   readonly id: number
   readonly sizeBytes: number
 }
+
+// Room for the index pages of a million blobs.
+const cacheKib = 64 * 1024
 
 interface NamedRow {
   readonly id: number
@@ -26,11 +30,13 @@ export class BlobLookup implements Disposable {
   readonly #database: Database.Database
   readonly #statements: ReturnType<typeof prepareStatements>
   readonly #inOneRead: <Result>(read: () => Result) => Result
+  #isClosed = false
   /** Blobs that are being evicted: nobody is told any more that they are held. */
   readonly dying = new Set<number>()
 
   constructor(path: string) {
     this.#database = new Database(path, { readonly: true })
+    this.#database.pragma(`cache_size = -${cacheKib}`)
     this.#statements = prepareStatements(this.#database)
     const transaction = this.#database.transaction((read: () => unknown) => read())
     this.#inOneRead = <Result>(read: () => Result) => transaction(read) as Result
@@ -38,6 +44,7 @@ export class BlobLookup implements Disposable {
 
   /** Runs several look-ups in one read transaction, which makes each cheaper. */
   together<Result>(read: () => Result): Result {
+    this.#assertOpen()
     return this.#inOneRead(read)
   }
 
@@ -53,6 +60,7 @@ export class BlobLookup implements Disposable {
 
   /** As `find`, without making an object for each digest. */
   findId(digest: Digest): number | undefined {
+    this.#assertOpen()
     const hash = hashBytesOf(digest.hash)
     const id =
       digest.function === 'SHA256'
@@ -62,6 +70,7 @@ export class BlobLookup implements Disposable {
   }
 
   findByHash(digestFunction: DigestFunction, hash: string): HeldBlob | undefined {
+    this.#assertOpen()
     const bytes = hashBytesOf(hash)
     const row =
       digestFunction === 'SHA256'
@@ -78,6 +87,7 @@ export class BlobLookup implements Disposable {
 
   /** The bytes of a small blob, null if they are in a file, undefined if the blob has gone. */
   data(id: number): Buffer | null | undefined {
+    this.#assertOpen()
     return this.#statements.data.get(id)
   }
 
@@ -92,7 +102,12 @@ export class BlobLookup implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true
     this.#database.close()
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new AssetError('UNAVAILABLE', 'the CAS is closed')
   }
 }
 
@@ -118,14 +133,13 @@ function prepareStatements(database: Database.Database) {
     ),
     byNameAndSize: pluck<[string, Buffer, number], number>(
       database,
-      `SELECT blobs.id FROM digests JOIN blobs ON blobs.id = blob_id
-       WHERE function = ? AND hash = ? AND size_bytes = ?`,
+      'SELECT blob_id FROM digests WHERE function = ? AND hash = ? AND size_bytes = ?',
     ),
     bySha256: database.prepare<[Buffer], NamedRow>(
       'SELECT id, sha256, size_bytes AS sizeBytes FROM blobs WHERE sha256 = ?',
     ),
     byName: database.prepare<[string, Buffer], NamedRow>(
-      `SELECT blobs.id, sha256, size_bytes AS sizeBytes
+      `SELECT blobs.id, sha256, blobs.size_bytes AS sizeBytes
        FROM digests JOIN blobs ON blobs.id = blob_id WHERE function = ? AND hash = ?`,
     ),
     nameOfBlob: pluck<[number, string], Buffer>(

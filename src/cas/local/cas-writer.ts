@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3'
 import { ActionResultWriter } from './action-result-writer.ts'
 import type { BlobFiles } from './blob-files.ts'
-import type { CasTotals, CasWrites, ExtraName, NewBlob } from './cas-writes.ts'
+import type { CasTotals, CasWrites, ExtraName, LastUseTimes, NewBlob } from './cas-writes.ts'
 import type { CasWriterData } from './local-store-options.ts'
 import type { PendingJournal } from './pending-journal.ts'
 
@@ -82,13 +82,15 @@ export class CasWriter implements CasWrites {
   }
 
   addNames({ blobId, names }: Parameters<CasWrites['addNames']>[0]): void {
-    if (this.#statements.blob.get(blobId)) this.#insertNames(blobId, names)
+    const row = this.#statements.blob.get(blobId)
+    if (row) this.#insertNames(blobId, row.sizeBytes, names)
   }
 
-  touch({ blobIds, actionResultIds, nowMs }: Parameters<CasWrites['touch']>[0]): void {
-    const before = nowMs - this.#touchGranularityMs
-    for (const id of blobIds) this.#statements.touch.run(nowMs, id, before)
-    this.#actionResults.touch(actionResultIds, nowMs)
+  touch({ blobs, actionResults }: LastUseTimes): void {
+    for (const [id, usedMs] of blobs) {
+      this.#statements.touch.run(usedMs, id, usedMs - this.#touchGranularityMs)
+    }
+    this.#actionResults.touch(actionResults)
   }
 
   evict({ blobIds, usedBeforeMs }: Parameters<CasWrites['evict']>[0]): void {
@@ -150,7 +152,7 @@ export class CasWriter implements CasWrites {
       return undefined
     }
     this.#statements.touch.run(nowMs, row.id, nowMs)
-    this.#insertNames(row.id, names)
+    this.#insertNames(row.id, row.sizeBytes, names)
     return row.id
   }
 
@@ -175,12 +177,12 @@ export class CasWriter implements CasWrites {
   ): void {
     this.#statements.insert.run(id, Buffer.from(sha256, 'hex'), sizeBytes, data)
     this.#statements.insertUse.run(id, nowMs)
-    this.#insertNames(id, names)
+    this.#insertNames(id, sizeBytes, names)
   }
 
-  #insertNames(id: number, names: readonly ExtraName[]): void {
+  #insertNames(id: number, sizeBytes: number, names: readonly ExtraName[]): void {
     for (const name of names) {
-      this.#statements.insertName.run(name.function, Buffer.from(name.hash, 'hex'), id)
+      this.#statements.insertName.run(name.function, Buffer.from(name.hash, 'hex'), id, sizeBytes)
     }
   }
 
@@ -221,9 +223,10 @@ function prepareStatements(database: Database.Database) {
     ),
     insertUse: run<[number, number]>('INSERT INTO blob_uses VALUES (?, ?)'),
     // The newest blob has the name: an older one can only be a collision in a broken function.
-    insertName: run<[string, Buffer, number]>(
-      `INSERT INTO digests VALUES (?, ?, ?) ON CONFLICT (function, hash)
-       DO UPDATE SET blob_id = excluded.blob_id WHERE blob_id <> excluded.blob_id`,
+    insertName: run<[string, Buffer, number, number]>(
+      `INSERT INTO digests VALUES (?, ?, ?, ?) ON CONFLICT (function, hash)
+       DO UPDATE SET blob_id = excluded.blob_id, size_bytes = excluded.size_bytes
+       WHERE blob_id <> excluded.blob_id`,
     ),
     touch: run<[number, number, number]>(
       'UPDATE blob_uses SET last_used_ms = ? WHERE blob_id = ? AND last_used_ms < ?',

@@ -21,17 +21,19 @@ export interface NewFile {
   readonly names: readonly ExtraName[]
 }
 
+/** Ids, and when each was last used in milliseconds since 1970. */
+export interface LastUseTimes {
+  readonly blobs: ReadonlyMap<number, number>
+  readonly actionResults: ReadonlyMap<number, number>
+}
+
 /** The calls of the CAS writer thread. */
 export interface CasWrites {
   /** Returns the ids of blobs that were held already. */
   putBlobs(input: { blobs: readonly NewBlob[]; nowMs: number }): readonly number[]
   putFile(input: { file: NewFile; nowMs: number }): readonly number[]
   addNames(input: { blobId: number; names: readonly ExtraName[] }): void
-  touch(input: {
-    blobIds: readonly number[]
-    actionResultIds: readonly number[]
-    nowMs: number
-  }): void
+  touch(input: LastUseTimes): void
   /** Deletes those that were not used since. */
   evict(input: { blobIds: readonly number[]; usedBeforeMs: number }): void
   /** Forgets a blob whose file has vanished or has the wrong size. */

@@ -28,11 +28,13 @@ export interface EvictorOptions {
  * steps: first nobody is told any more that it is held, then the writer deletes it, unless it has
  * come in use before. So content that was reported as present a moment ago is not deleted.
  */
-export class Evictor {
+export class Evictor implements AsyncDisposable {
   readonly #options: EvictorOptions
   #counter: number
   #reservedBytes = 0
   #running: Promise<number> | undefined
+  #isScheduled = false
+  #isClosing = false
 
   constructor(options: EvictorOptions) {
     this.#options = options
@@ -70,15 +72,25 @@ export class Evictor {
 
   /** Call after content has been stored. */
   evictInBackground(): void {
-    const { sizeBytesMax, heldBytes } = this.#options
-    if (this.#running || heldBytes() <= sizeBytesMax * highWater) return
-    // If the writer has died, the next write tells it.
-    this.#evictTo(sizeBytesMax * lowWater).catch(() => 0)
+    if (this.#isScheduled || !this.#isAbove(highWater)) return
+    this.#isScheduled = true
+    // Not at once: the writers of that content are about to give back their reservations.
+    setImmediate(() => {
+      this.#isScheduled = false
+      if (this.#running || this.#isClosing || !this.#isAbove(highWater)) return
+      // If the writer has died, the next write tells it.
+      this.#evictTo(this.#options.sizeBytesMax * lowWater).catch(() => 0)
+    })
   }
 
-  /** Lets a running eviction finish. */
-  async settle(): Promise<void> {
+  /** Lets a running eviction end, and begins no other. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosing = true
     await this.#running?.catch(() => 0)
+  }
+
+  #isAbove(share: number): boolean {
+    return this.#options.heldBytes() > this.#options.sizeBytesMax * share
   }
 
   #evictTo(targetBytes: number): Promise<number> {
@@ -92,7 +104,7 @@ export class Evictor {
   async #run(targetBytes: number): Promise<number> {
     const { uses, heldBytes, clock, protectionMs, touchGranularityMs } = this.#options
     let chosen = 0
-    while (heldBytes() + this.#reservedBytes > targetBytes) {
+    while (!this.#isClosing && heldBytes() + this.#reservedBytes > targetBytes) {
       await uses.flush()
       const usedBeforeMs = clock() - protectionMs - touchGranularityMs
       const blobs = this.#choose(usedBeforeMs, heldBytes() + this.#reservedBytes - targetBytes)

@@ -46,9 +46,10 @@ export async function openStoreParts(options: ResolvedStoreOptions): Promise<Loc
   // A value is never seen again after a restart: 2^32 evictions fit between two openings.
   const firstCounter = opened.openings * 2 ** 32
   const heldBytes = () => parts.totals().sizeBytes
-  const running = new Evictor({ ...options, writer, lookup, uses, heldBytes, firstCounter })
+  const running = stack.use(
+    new Evictor({ ...options, writer, lookup, uses, heldBytes, firstCounter }),
+  )
   evictor = running
-  stack.defer(() => running.settle())
   running.evictInBackground()
   return { ...parts, evictor: running, stack: stack.move() }
 }
