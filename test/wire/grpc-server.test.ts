@@ -18,7 +18,7 @@ import {
   fetchService,
   type HandlersOf,
 } from '../../src/wire/methods.ts'
-import { clientDetailsOf } from '../../src/wire/request-metadata.ts'
+import { requestMetadata } from '../../src/wire/request-metadata.ts'
 import { frame, openSession, rawCall, startServer } from './server-fixture.ts'
 
 const { Read, Write, QueryWriteStatus } = byteStreamService.methods
@@ -107,7 +107,7 @@ describe('unary calls', () => {
     const seen: unknown[] = []
     await using server = await startServer([capabilities(async () => ({}))], {
       onCall: (call, code, durationMs) =>
-        seen.push([call.path, code, clientDetailsOf(call)?.toolName, durationMs >= 0, call.peer]),
+        seen.push([call.path, code, requestMetadata(call).tool, durationMs >= 0, call.peer]),
     })
     const bytes = build.bazel.remote.execution.v2.RequestMetadata.encode({
       toolDetails: { toolName: 'bazel' },
