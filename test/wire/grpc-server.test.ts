@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -489,6 +492,12 @@ describe('life of the server', () => {
   test('listens on a unix socket, also where a killed server left one', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'larder-wire-'))
     const path = join(directory, 's')
+    const code = `require('node:net').createServer().listen('${path}', () => console.log('up'))`
+    const killed = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+    await once(killed.stdout, 'data')
+    killed.kill('SIGKILL')
+    await once(killed, 'exit')
+    assert.ok(existsSync(path))
     const server = createGrpcServer({ services: [capabilities(async () => ({}))] })
     assert.deepEqual(await server.listen(`unix:${path}`), { address: `unix:${path}`, port: 0 })
     using client = connect(`unix:${path}`)
