@@ -17,8 +17,8 @@ export interface SingleFlightOptions {
  * Shares one running fetch between all requests for the same asset, and lets it go on when its
  * callers have left: Bazel gives up after 60 s (`--remote_timeout`) and asks again, and its next
  * call must find the work done and not begin it anew.
- * A caller joins in the same turn of the event loop in which the look-up before found nothing, and a
- * flight ends only after its row is stored, so there is no gap in which a second fetch could start.
+ * A flight ends only after its row is stored. The work must begin with a look-up, since the caller's
+ * own may have begun before that and ended after it.
  */
 export function singleFlightResolver(
   inner: Resolver,
