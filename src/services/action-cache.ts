@@ -13,6 +13,7 @@ import {
 } from './action-result-content.ts'
 import { inlineContent } from './action-result-inlining.ts'
 import { findMissingContent } from './action-result-presence.ts'
+import type { Instances } from './instances.ts'
 import { functionOfRequest } from './request-digests.ts'
 
 type v2 = typeof build.bazel.remote.execution.v2
@@ -22,6 +23,7 @@ type UpdateRequest = ReturnType<v2['UpdateActionResultRequest']['decode']>
 export interface ActionCacheDeps {
   readonly store: BlobStore
   readonly results: ActionResults
+  readonly instances: Instances
   /** False refuses UpdateActionResult with PERMISSION_DENIED. */
   readonly actionCacheUpdates: boolean
 }
@@ -36,11 +38,16 @@ const actionResultBytesMax = 3 * 1024 ** 2
 export function createActionCacheService({
   store,
   results,
+  instances,
   actionCacheUpdates,
 }: ActionCacheDeps): HandlersOf<typeof actionCacheService> {
   return {
-    GetActionResult: (request) => getActionResult(store, results, request),
+    GetActionResult: async (request) => {
+      instances.accept(request.instanceName)
+      return getActionResult(store, results, request)
+    },
     UpdateActionResult: async (request) => {
+      instances.accept(request.instanceName)
       if (!actionCacheUpdates) {
         throw new AssetError('PERMISSION_DENIED', 'this action cache does not accept updates')
       }

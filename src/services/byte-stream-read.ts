@@ -1,6 +1,7 @@
 import { type Digest, digestText } from '../asset/digest.ts'
 import { AssetError, invalidField } from '../asset/errors.ts'
 import type { BlobStore } from '../cas/blob-store.ts'
+import type { Instances } from './instances.ts'
 import { type BlobResource, parseReadName } from './resource-name.ts'
 import { packZstd, packZstdStream } from './zstd.ts'
 
@@ -21,10 +22,11 @@ const chunkBytesMax = 1024 * 1024
  * @throws AssetError NOT_FOUND, OUT_OF_RANGE, INVALID_ARGUMENT
  */
 export async function* readBlob(
-  store: BlobStore,
+  { store, instances }: { store: BlobStore; instances: Instances },
   request: ReadRequest,
 ): AsyncGenerator<{ data: Uint8Array }> {
   const resource = parseReadName(request.resourceName)
+  instances.accept(resource.instance)
   const range = readRange(request, resource)
   const chunkBytes = Math.min(Math.max(range.lengthBytes, chunkBytesMin), chunkBytesMax)
   if (range.lengthBytes === 0) {

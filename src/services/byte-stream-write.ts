@@ -3,6 +3,7 @@ import { AssetError } from '../asset/errors.ts'
 import type { BlobStore, BlobUpload } from '../cas/blob-store.ts'
 import { verifyBlob } from '../cas/verified-blob.ts'
 import { assertBlobSize } from './blob-size.ts'
+import type { Instances } from './instances.ts'
 import { parseWriteName } from './resource-name.ts'
 import { WriteMessages, type WriteRequest } from './write-messages.ts'
 import { ZstdUnpacker } from './zstd.ts'
@@ -25,11 +26,12 @@ const presenceCheckBytes = 16 * 1024 ** 2
  * @throws AssetError INVALID_ARGUMENT if name, offsets, size, hash or compression are wrong
  */
 export async function writeBlob(
-  store: BlobStore,
+  { store, instances }: { store: BlobStore; instances: Instances },
   requests: AsyncIterable<WriteRequest>,
 ): Promise<WriteResponse> {
   const messages = await WriteMessages.open(requests)
-  const { digest, compressor } = parseWriteName(messages.resourceName)
+  const { instance, digest, compressor } = parseWriteName(messages.resourceName)
+  instances.accept(instance)
   assertBlobSize(store, digest, 'resource_name')
   const isCompressed = compressor === 'ZSTD'
   const held = { committedSize: isCompressed ? -1 : digest.sizeBytes }

@@ -2,7 +2,13 @@ import type { BlobStore } from '../cas/blob-store.ts'
 import type { byteStreamService, HandlersOf } from '../wire/methods.ts'
 import { readBlob } from './byte-stream-read.ts'
 import { writeBlob } from './byte-stream-write.ts'
+import type { Instances } from './instances.ts'
 import { parseWriteName } from './resource-name.ts'
+
+export interface ByteStreamDeps {
+  readonly store: BlobStore
+  readonly instances: Instances
+}
 
 /**
  * google.bytestream.ByteStream over the CAS: blobs as they are and as zstd frames. Uploads are not
@@ -11,15 +17,15 @@ import { parseWriteName } from './resource-name.ts'
  */
 export function createByteStreamService({
   store,
-}: {
-  store: BlobStore
-}): HandlersOf<typeof byteStreamService> {
+  instances,
+}: ByteStreamDeps): HandlersOf<typeof byteStreamService> {
   return {
-    Read: (request) => readBlob(store, request),
-    Write: (requests) => writeBlob(store, requests),
+    Read: (request) => readBlob({ store, instances }, request),
+    Write: (requests) => writeBlob({ store, instances }, requests),
     // Absent is 0 and not NOT_FOUND, which makes new versions of Bazel give up the whole upload.
     QueryWriteStatus: async (request) => {
-      const { digest } = parseWriteName(request.resourceName)
+      const { instance, digest } = parseWriteName(request.resourceName)
+      instances.accept(instance)
       const [missing] = await store.findMissing([digest])
       return missing
         ? { committedSize: 0, complete: false }

@@ -9,6 +9,7 @@ import type { contentAddressableStorageService, HandlersOf } from '../wire/metho
 import { batchReadBlobs } from './batch-read.ts'
 import { batchUpdateBlobs } from './batch-update.ts'
 import { getTree } from './get-tree.ts'
+import type { Instances } from './instances.ts'
 import { functionOfRequest } from './request-digests.ts'
 
 type v2 = typeof build.bazel.remote.execution.v2
@@ -17,6 +18,7 @@ type FindMissingResponse = build.bazel.remote.execution.v2.FindMissingBlobsRespo
 
 export interface ContentAddressableStorageDeps {
   readonly store: BlobStore
+  readonly instances: Instances
   /** Of GetTree; left out for the defaults. */
   readonly walkLimits?: DirectoryWalkLimits
 }
@@ -31,13 +33,26 @@ const lookUpsPerTurn = 1024
  */
 export function createContentAddressableStorageService({
   store,
+  instances,
   walkLimits,
 }: ContentAddressableStorageDeps): HandlersOf<typeof contentAddressableStorageService> {
   return {
-    FindMissingBlobs: (request) => findMissingBlobs(store, request),
-    BatchUpdateBlobs: (request) => batchUpdateBlobs(store, request),
-    BatchReadBlobs: (request) => batchReadBlobs(store, request),
-    GetTree: (request) => getTree(store, request, walkLimits),
+    FindMissingBlobs: async (request) => {
+      instances.accept(request.instanceName)
+      return findMissingBlobs(store, request)
+    },
+    BatchUpdateBlobs: async (request) => {
+      instances.accept(request.instanceName)
+      return batchUpdateBlobs(store, request)
+    },
+    BatchReadBlobs: async (request) => {
+      instances.accept(request.instanceName)
+      return batchReadBlobs(store, request)
+    },
+    GetTree: (request) => {
+      instances.accept(request.instanceName)
+      return getTree(store, request, walkLimits)
+    },
     SplitBlob: () => refuse('SplitBlob'),
     SpliceBlob: () => refuse('SpliceBlob'),
   }

@@ -5,6 +5,7 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { clientDigestFunctions, type Digest, emptyDigest } from '../../src/asset/digest.ts'
 import { digestOf, nameBlob } from '../../src/cas/verified-blob.ts'
 import { writeBlob } from '../../src/services/byte-stream-write.ts'
+import { createInstances } from '../../src/services/instances.ts'
 import { formatReadName, formatWriteName } from '../../src/services/resource-name.ts'
 import { connect, type GrpcClient } from '../../src/wire/grpc-client.ts'
 import { byteStreamService } from '../../src/wire/methods.ts'
@@ -374,7 +375,10 @@ for (const [kind, open] of Object.entries(storeKinds)) {
       async function* requests() {
         for (const message of both) yield { resourceName: '', ...message }
       }
-      await assert.rejects(writeBlob(store, requests()), { code: 'INVALID_ARGUMENT' })
+      await assert.rejects(
+        writeBlob({ store, instances: createInstances(undefined) }, requests()),
+        { code: 'INVALID_ARGUMENT' },
+      )
       assert.equal(await isHeld(digest), false)
     })
   })
