@@ -171,7 +171,10 @@ function registerProcessMetrics(registry: Registry, version: string): () => void
     labelNames: ['version', 'node'] as const,
     registers: [registry],
   }).set({ version, node: process.versions.node }, 1)
-  const delay = monitorEventLoopDelay({ resolution: 20 })
+  // The monitor measures from one of its ticks to the next, so what is beyond the tick is the delay.
+  const tickMs = 10
+  const delay = monitorEventLoopDelay({ resolution: tickMs })
+  const seconds = (nanoseconds: number) => Math.max(0, nanoseconds / 1e9 - tickMs / 1000)
   delay.enable()
   new Gauge({
     name: 'larder_event_loop_delay_seconds',
@@ -179,11 +182,10 @@ function registerProcessMetrics(registry: Registry, version: string): () => void
     labelNames: ['quantile'] as const,
     registers: [registry],
     collect() {
-      for (const quantile of [0.5, 0.9, 0.99]) {
-        const nanoseconds = delay.percentile(quantile * 100)
-        this.set({ quantile: String(quantile) }, nanoseconds / 1e9)
+      for (const quantile of [0.5, 0.9, 0.99, 0.999]) {
+        this.set({ quantile: String(quantile) }, seconds(delay.percentile(quantile * 100)))
       }
-      this.set({ quantile: '1' }, delay.max / 1e9)
+      this.set({ quantile: '1' }, seconds(delay.max))
       delay.reset()
     },
   })
