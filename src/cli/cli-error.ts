@@ -1,0 +1,19 @@
+import { AssetError } from '../asset/errors.ts'
+import { ConfigError } from '../config/config-error.ts'
+
+/** A failure that the person at the terminal can act on; the message is all that is shown. */
+export class CliError extends Error {
+  override readonly name = 'CliError'
+}
+
+/** What to print for a failure: a sentence, or several for a configuration; never a stack. */
+export function failureText(error: unknown): string {
+  if (error instanceof ConfigError) return error.problems.join('\n')
+  if (error instanceof CliError) return error.message
+  if (error instanceof AssetError) return `${error.code}: ${oneLine(error.message)}`
+  return oneLine(error instanceof Error ? error.message : String(error))
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, ' ')
+}
