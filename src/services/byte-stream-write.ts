@@ -6,7 +6,7 @@ import { assertBlobSize } from './blob-size.ts'
 import type { Instances } from './instances.ts'
 import { parseWriteName } from './resource-name.ts'
 import { WriteMessages, type WriteRequest } from './write-messages.ts'
-import { ZstdUnpacker } from './zstd.ts'
+import { unpackZstd, ZstdUnpacker } from './zstd.ts'
 
 /** `committed_size` counts bytes as they were sent; -1 where a compressed blob was there already. */
 export interface WriteResponse {
@@ -38,8 +38,9 @@ export async function writeBlob(
   if (await isHeld(store, digest)) return held
 
   let data = await messages.next()
-  if (data && messages.isFinished && !isCompressed && data.byteLength <= oneMessageBytesMax) {
-    const blob = verifyBlob(digest, data)
+  if (data && messages.isFinished && isSmall(data, digest)) {
+    const bytes = isCompressed ? await unpackZstd(data, digest.sizeBytes) : data
+    const blob = verifyBlob(digest, bytes)
     await messages.assertNothingFollows()
     await store.putBatch([blob])
     return { committedSize: messages.receivedBytes }
@@ -102,7 +103,7 @@ class CompressedSink implements Sink {
 
   constructor(upload: BlobUpload, digest: Digest) {
     const plain = new PlainSink(upload, digest)
-    this.#unpacker = new ZstdUnpacker((chunk) => plain.write(chunk))
+    this.#unpacker = new ZstdUnpacker(digest.sizeBytes, (chunk) => plain.write(chunk))
     this.#digest = digest
     // Frames that hold nothing would let an upload go on for ever. No packer comes near to this.
     this.#packedBytesMax = 2 * digest.sizeBytes + 1024 * 1024
@@ -121,6 +122,10 @@ class CompressedSink implements Sink {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#unpacker[Symbol.asyncDispose]()
   }
+}
+
+function isSmall(data: Uint8Array, digest: Digest): boolean {
+  return data.byteLength <= oneMessageBytesMax && digest.sizeBytes <= oneMessageBytesMax
 }
 
 async function isHeld(store: BlobStore, digest: Digest): Promise<boolean> {

@@ -17,6 +17,10 @@ const windowLogMax = 23
 
 const decoderParams = { [constants.ZSTD_d_windowLogMax]: windowLogMax }
 
+// What zlib hands on at once: its default of 16 KiB makes large blobs slow.
+const unpackedChunkBytesMin = 16 * 1024
+const unpackedChunkBytesMax = 256 * 1024
+
 /** The level that clients use, at which packing is about as fast as a 10 Gbit network. */
 const encoderParams = { [constants.ZSTD_c_compressionLevel]: 1 }
 
@@ -85,11 +89,16 @@ async function feed(source: AsyncIterable<Uint8Array>, encoder: Transform): Prom
  * bounded by the window and a few buffers, whatever the ratio.
  */
 export class ZstdUnpacker implements AsyncDisposable {
-  readonly #decoder = createZstdDecompress({ params: decoderParams })
+  readonly #decoder: Transform
   readonly #draining: Promise<void>
 
-  /** An error of the sink, its limit on the size too, comes out of `write` or `end`. */
-  constructor(sink: (chunk: Uint8Array) => Promise<void>) {
+  /**
+   * `sizeBytes` is the size that the content should have. An error of the sink, its limit on that
+   * size too, comes out of `write` or `end`.
+   */
+  constructor(sizeBytes: number, sink: (chunk: Uint8Array) => Promise<void>) {
+    const chunkSize = Math.min(Math.max(sizeBytes, unpackedChunkBytesMin), unpackedChunkBytesMax)
+    this.#decoder = createZstdDecompress({ chunkSize, params: decoderParams })
     this.#draining = this.#drain(sink)
     // Seen by whoever calls `write` or `end` next, or by nobody if the upload was given up.
     this.#draining.catch(() => {})

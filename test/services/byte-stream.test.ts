@@ -333,6 +333,7 @@ for (const [kind, open] of Object.entries(storeKinds)) {
     const zstdName = writeName(digest, 'ZSTD')
     const first = { resourceName: name, writeOffset: 0, data: bytes.subarray(0, 500) }
     const packed = zstdCompressSync(bytes)
+    const packedZeros = zstdCompressSync(Buffer.alloc(1_000_000))
     const tooLarge = { ...digest, sizeBytes: 33 * 1024 ** 2 }
     const wrong: [string, RegExp, WriteMessage[]][] = [
       ['no message', /no message/, []],
@@ -353,6 +354,22 @@ for (const [kind, open] of Object.entries(storeKinds)) {
       ['too much', /more data/, [...messagesOf(name, Buffer.alloc(2_000_001), 900_000)]],
       ['no zstd', /cannot be unpacked/, [...messagesOf(zstdName, bytes, 900_000)]],
       ['a cut frame', /cannot be unpacked/, [...messagesOf(zstdName, packed.subarray(0, -5), 9e5)]],
+      [
+        'a packed bomb at once',
+        /more than the 1000/,
+        [...messagesOf(writeName({ ...digest, sizeBytes: 1000 }, 'ZSTD'), packedZeros, 9e5)],
+      ],
+      [
+        'no zstd at once',
+        /cannot be unpacked/,
+        [
+          ...messagesOf(
+            writeName({ ...digest, sizeBytes: 1000 }, 'ZSTD'),
+            bytes.subarray(0, 1000),
+            9e5,
+          ),
+        ],
+      ],
       ['other packed', /hash/, [...messagesOf(zstdName, zstdCompressSync(Buffer.alloc(2e6)), 9e5)]],
       [
         'a size beyond the limit',

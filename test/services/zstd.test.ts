@@ -7,7 +7,10 @@ import { packZstdStream, unpackZstd, ZstdUnpacker } from '../../src/services/zst
 
 async function unpackPieces(pieces: Iterable<Uint8Array>): Promise<Buffer> {
   const out: Uint8Array[] = []
-  await using unpacker = new ZstdUnpacker(async (chunk) => void out.push(new Uint8Array(chunk)))
+  await using unpacker = new ZstdUnpacker(
+    1000,
+    async (chunk) => void out.push(new Uint8Array(chunk)),
+  )
   for (const piece of pieces) await unpacker.write(piece)
   await unpacker.end()
   return Buffer.concat(out)
@@ -84,7 +87,7 @@ describe('zstd streams', () => {
   test('an error of the sink comes out of the writer, and no more is unpacked', async () => {
     const bomb = zstdCompressSync(Buffer.alloc(64 * 1024 ** 2))
     let taken = 0
-    await using unpacker = new ZstdUnpacker(async (chunk) => {
+    await using unpacker = new ZstdUnpacker(1000, async (chunk) => {
       taken += chunk.byteLength
       if (taken > 1000) throw new AssetError('INVALID_ARGUMENT', 'enough')
     })
