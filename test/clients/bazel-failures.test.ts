@@ -102,10 +102,11 @@ describe('Bazel, when a download fails', { skip: skipBazel }, () => {
   })
 })
 
-/** Names of all that a repository rule has left behind. */
+/** Names of the files that a repository rule has left behind. */
 async function filesIn(directory: string): Promise<string[]> {
   try {
-    return await readdir(directory, { recursive: true })
+    const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+    return entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
     throw error
