@@ -1,10 +1,21 @@
+import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { AssetError, type AssetErrorCode } from '../asset/errors.ts'
 import type { Resolver } from './resolver.ts'
 import { flightKey } from './single-flight-resolver.ts'
 
-/** Failures remembered at once; an entry holds a message of some hundred bytes. */
+/** Failures remembered at once: 40 MB, should each have the longest message. */
 const failuresMax = 10_000
+
+/** A message may list each of the client's checksums; the wire shows its first 2 KiB. */
+const messageCharsMax = 4096
+
+interface RememberedFailure {
+  readonly code: AssetErrorCode
+  readonly message: string
+  readonly uri: string | undefined
+  readonly untilMs: number
+}
 
 /** What the origin is to blame for. Our own troubles are not remembered. */
 const rememberedCodes: ReadonlySet<AssetErrorCode> = new Set([
@@ -27,14 +38,13 @@ export interface FailureCachingOptions {
  */
 export function failureCachingResolver(inner: Resolver, options: FailureCachingOptions): Resolver {
   const { clock, failureTtlMs, scopeKey } = options
-  const failures = new LRUCache<string, { error: AssetError; untilMs: number }>({
-    max: failuresMax,
-  })
+  const failures = new LRUCache<string, RememberedFailure>({ max: failuresMax })
   return {
     async resolve(request, signal) {
-      const key = flightKey(request, scopeKey)
+      // Hashed, since URIs and qualifiers can be some hundred kilobytes.
+      const key = hash('sha256', flightKey(request, scopeKey), 'base64')
       const known = failures.get(key)
-      if (known && known.untilMs > clock()) throw again(known.error, known.untilMs - clock())
+      if (known && known.untilMs > clock()) throw again(known, known.untilMs - clock())
       try {
         const resolved = await inner.resolve(request, signal)
         failures.delete(key)
@@ -42,7 +52,8 @@ export function failureCachingResolver(inner: Resolver, options: FailureCachingO
       } catch (error) {
         if (error instanceof AssetError && rememberedCodes.has(error.code)) {
           const untilMs = clock() + Math.max(failureTtlMs, error.retryAfterMs ?? 0)
-          failures.set(key, { error, untilMs })
+          const message = error.message.slice(0, messageCharsMax).toWellFormed()
+          failures.set(key, { code: error.code, message, uri: error.uri, untilMs })
         }
         throw error
       }
@@ -50,10 +61,6 @@ export function failureCachingResolver(inner: Resolver, options: FailureCachingO
   }
 }
 
-function again(error: AssetError, retryAfterMs: number): AssetError {
-  return new AssetError(error.code, error.message, {
-    cause: error,
-    retryAfterMs,
-    ...(error.uri === undefined ? {} : { uri: error.uri }),
-  })
+function again({ code, message, uri }: RememberedFailure, retryAfterMs: number): AssetError {
+  return new AssetError(code, message, { retryAfterMs, ...(uri === undefined ? {} : { uri }) })
 }

@@ -200,6 +200,14 @@ describe('failures', () => {
     assert.deepEqual((await house.resolve(assetRequest(first))).digest, digest)
   })
 
+  test('of long messages are remembered short', async () => {
+    using house = new ResolverHouse()
+    house.origins.answers.set(first, () => fail('NOT_FOUND', `${first}: ${'x'.repeat(100_000)}`))
+    await rejectionOf(house.resolve(assetRequest(first)), 'NOT_FOUND')
+    const { message } = await rejectionOf(house.resolve(assetRequest(first)), 'NOT_FOUND')
+    assert.ok(message.startsWith(first) && message.length < 5000)
+  })
+
   for (const code of ['INTERNAL', 'UNAVAILABLE', 'RESOURCE_EXHAUSTED'] as const) {
     test(`that are our own are not remembered: ${code}`, async () => {
       using house = new ResolverHouse()
