@@ -24,7 +24,7 @@ export interface FetchedDigest {
 }
 
 export async function startBenchServer(options: LarderServerOptions = {}): Promise<BenchServer> {
-  const server = await startLarder({ ...options, args: ['--log-level', 'warn'] })
+  const server = await startLarder(options)
   const clients: GrpcClient[] = []
   const newClient = () => {
     const client = connect(server.grpcUrl)
