@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { describe, test } from 'node:test'
+import { drip } from '../fixtures/http-behaviours.ts'
 import { type HttpOrigin, startOrigin } from '../fixtures/http-origin.ts'
 import { startLarder } from '../fixtures/larder-server.ts'
 import { bazelMachine, skipBazel } from './bazel.ts'
@@ -44,9 +45,24 @@ describe('Bazel', { skip: skipBazel }, () => {
     await using first = await bazelMachine({ grpcUrl: larder.grpcUrl, originUrl: origin.url })
     await using second = await bazelMachine({ grpcUrl: larder.grpcUrl, workspace, build })
 
-    succeeded(await first.build('//:line'))
-    succeeded(await second.build('//:bogus'))
+    // An instance is a name space of its own for assets; the content is one for all.
+    succeeded(await first.build('//:line', '--remote_instance_name=team/one'))
+    succeeded(await second.build('//:bogus', '--remote_instance_name=team/two'))
     assert.equal(await second.built('bogus.out'), greeting.toString())
+  })
+
+  test('gets a file that takes longer than its patience, by one download', async () => {
+    await using origin = await startOrigin()
+    await using larder = await startLarder()
+    const content = Buffer.alloc(3000, 'slow ')
+    // About 3 s, in which Bazel gives up and asks again, and again.
+    const url = origin.serve('/slow.bin', drip(content, 100, 100))
+    const files = httpFiles({ slow: { urls: [url], sha256: sha256(content) } })
+    await using machine = await bazelMachine({ grpcUrl: larder.grpcUrl, ...files })
+
+    succeeded(await machine.build('//:slow', '--remote_timeout=1'))
+    assert.equal(await machine.built('slow.out'), content.toString())
+    assert.equal(origin.count('/slow.bin'), 1)
   })
 })
 

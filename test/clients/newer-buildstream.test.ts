@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { build } from '../../src/gen/reapi.js'
 import { byteStreamService, fetchService, pushService } from '../../src/wire/methods.ts'
@@ -124,6 +127,27 @@ describe('BuildStream 2', () => {
     await indexClient.unary(PushBlob, { uris, blobDigest })
     const { blobDigest: found } = await indexClient.unary(FetchBlob, { uris })
     assert.deepEqual({ ...found }, blobDigest)
+  })
+
+  test('takes an artifact whose content is gone for "not cached"', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'larder-data-'))
+    const uris = [`${artifact}/${'9'.repeat(64)}`]
+    try {
+      {
+        await using full = await startLarder({ dataDir })
+        using fullClient = new RpcClient(full.grpcUrl)
+        const [blobDigest] = await upload(fullClient, [Buffer.from('soon gone')])
+        await fullClient.unary(PushBlob, { uris, blobDigest: blobDigest ?? null })
+        await fullClient.unary(FetchBlob, { uris })
+      }
+      // The operator lost the volume of the CAS, but not the index.
+      await rm(join(dataDir, 'cas'), { recursive: true })
+      await using emptied = await startLarder({ dataDir })
+      using emptiedClient = new RpcClient(emptied.grpcUrl)
+      await assert.rejects(emptiedClient.unary(FetchBlob, { uris }), { code: 'NOT_FOUND' })
+    } finally {
+      await rm(dataDir, { recursive: true, force: true })
+    }
   })
 
   test('casd writes all blobs under one uuid at once, the name in every message', async () => {
