@@ -25,8 +25,8 @@ export interface LoadedConfig {
   readonly warnings: readonly string[]
 }
 
-/** The environment's name for `--config`. */
-export const configFileVariable = 'LARDER_CONFIG'
+/** Names of the environment that are read by the command line itself. */
+const commandLineVariables = ['LARDER_CONFIG', 'LARDER_SERVER']
 
 /**
  * Flags win over the environment, that over the file, and that over the defaults.
@@ -104,7 +104,7 @@ function place(values: Record<string, unknown>, path: readonly string[], value: 
  * every pod if a Service is called "larder".
  */
 function unknownVariables(environment: ConfigInputs['environment']): string[] {
-  const known = new Set([configFileVariable, ...configKeys.map((key) => key.environmentName)])
+  const known = new Set([...commandLineVariables, ...configKeys.map((key) => key.environmentName)])
   return Object.keys(environment)
     .filter((name) => name.startsWith('LARDER_') && !known.has(name))
     .map((name) => `The environment variable ${name} is no key of the configuration.`)
