@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { HeaderData } from 'tar'
 
 /** What pax records say of the next entry, or of all that follow. */
@@ -35,13 +36,18 @@ export function parsePaxRecords(bytes: Uint8Array): PaxRecords {
     if (equals < 0 || equals >= end) throw new Error('malformed pax header')
     const keyword = buffer.toString('utf8', space + 1, equals)
     const value = buffer.subarray(equals + 1, end - 1)
-    if (keyword === 'path') records.path = value.toString()
-    else if (keyword === 'linkpath') records.linkpath = value.toString()
+    if (keyword === 'path') records.path = nameText(value)
+    else if (keyword === 'linkpath') records.linkpath = nameText(value)
     else if (keyword === 'size') records.size = parseSize(value.toString())
     else if (keyword.startsWith('GNU.sparse.')) records.isSparse = true
     at = end
   }
   return records
+}
+
+function nameText(value: Buffer): string {
+  if (!isUtf8(value)) throw new Error('a name in a pax header is not UTF-8')
+  return value.toString()
 }
 
 function parseSize(text: string): number {

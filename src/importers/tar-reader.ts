@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { Header } from 'tar'
 import { AssetError } from '../asset/errors.ts'
 import { headerOverrides, type PaxRecords, parsePaxRecords } from './pax-records.ts'
@@ -142,7 +143,7 @@ export class TarReader {
       this.#expect(sizeBytes)
       return sizeBytes === 0 ? this.#contentEnd() : undefined
     }
-    return this.#entry(header, sizeBytes)
+    return this.#entry(header, sizeBytes, block, at)
   }
 
   #decode(block: Buffer, at: number): Header {
@@ -153,8 +154,20 @@ export class TarReader {
     }
   }
 
-  #entry(header: Header, sizeBytes: number): void | Promise<void> {
-    const { path = '', linkpath: linkPath = '' } = header
+  /** A Directory names by UTF-8 only. What was something else became U+FFFD. */
+  #isTextOk(names: string, block: Buffer, at: number): boolean {
+    if (!names.includes('\ufffd')) return true
+    // Long names have been checked; the short ones beside them may be cut inside a character.
+    const fields: [number, number][] = []
+    if (this.#next.path === undefined) fields.push([0, 100], [345, 500])
+    if (this.#next.linkpath === undefined) fields.push([157, 257])
+    return fields.every(([from, to]) => isUtf8(block.subarray(at + from, at + to)))
+  }
+
+  #entry(header: Header, sizeBytes: number, block: Buffer, at: number): void | Promise<void> {
+    // `Header` puts the ustar prefix before a pax path, and its own link before a pax one.
+    const path = this.#next.path ?? header.path ?? ''
+    const linkPath = this.#next.linkpath ?? header.linkpath ?? ''
     if (header.type === 'TapeVolumeHeader') {
       this.#expect(sizeBytes)
       return
@@ -162,10 +175,8 @@ export class TarReader {
     const type = entryTypes[header.type ?? '']
     if (!type) throw badEntry(path, `is neither file, directory nor link: ${header.type}`)
     if (this.#next.isSparse) throw badEntry(path, 'is a sparse file')
-    // A character that was not UTF-8 became U+FFFD, and a Directory names by UTF-8 only.
-    if (path.includes('\ufffd') || linkPath.includes('\ufffd')) {
+    if (!this.#isTextOk(path + linkPath, block, at))
       throw badEntry(path, 'has a name that is not UTF-8')
-    }
     // Formats differ on whether such a body is there, so what follows could be read either way.
     if (type !== 'file' && type !== 'directory' && sizeBytes > 0) {
       throw badEntry(path, `is a ${type} with content of its own`)
@@ -215,7 +226,9 @@ function parsePax(bytes: Buffer): PaxRecords {
 
 function cString(bytes: Buffer): string {
   const end = bytes.indexOf(0)
-  return bytes.toString('utf8', 0, end < 0 ? bytes.length : end)
+  const text = bytes.subarray(0, end < 0 ? bytes.length : end)
+  if (!isUtf8(text)) throw damaged('a long name is not UTF-8')
+  return text.toString()
 }
 
 function damaged(problem: string): AssetError {
