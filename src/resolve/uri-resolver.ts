@@ -1,6 +1,6 @@
 import { type AssetRequest, narrowToUri, type RequestTarget } from '../asset/asset-request.ts'
 import { displayUri } from '../asset/asset-uri.ts'
-import type { Digest } from '../asset/digest.ts'
+import { type Digest, quoteShort } from '../asset/digest.ts'
 import { AssetError } from '../asset/errors.ts'
 import type { Freshness } from '../asset/freshness.ts'
 import { type Qualifier, withoutQualifiers, withQualifier } from '../asset/qualifiers.ts'
@@ -108,7 +108,7 @@ export class UriResolver {
     if (!file) {
       throw new AssetError(
         'NOT_FOUND',
-        `${displayUri(target.uri.text)}: there is no file ${JSON.stringify(path)} in it`,
+        `${displayUri(target.uri.text)}: there is no file ${quoteShort(path)} in it`,
       )
     }
     return found(file, resolved)
@@ -124,9 +124,6 @@ export class UriResolver {
     signal: AbortSignal,
   ): Promise<Found> {
     const { store, trees, importers, observer } = this.#options
-    // Without an origin of archives there is none to unpack: BuildStream pushes blobs and directories
-    // under like names, and must hear that a directory is not found, not that a blob is no archive.
-    this.#pick(request, target, undefined)
     const narrow = narrowToUri(request, target)
     const archive: AssetRequest = {
       ...narrow,
@@ -164,8 +161,7 @@ export class UriResolver {
     )
   }
 
-  /** The fetcher for a URI, and what it is asked for. */
-  #pick(request: AssetRequest, target: RequestTarget, held: AssetRow | undefined) {
+  #plan(request: AssetRequest, target: RequestTarget, held: AssetRow | undefined) {
     const shown = displayUri(target.uri.text)
     const { url } = target.uri
     if (url?.protocol === 'file:') {
@@ -186,14 +182,7 @@ export class UriResolver {
         `${shown}: nothing is known by this name, and there is no origin for such a URI`,
       )
     }
-    return { url, fetcher, fetchRequest }
-  }
-
-  /** The same, if our rules allow to ask. */
-  #plan(request: AssetRequest, target: RequestTarget, held: AssetRow | undefined) {
-    const shown = displayUri(target.uri.text)
-    const picked = this.#pick(request, target, held)
-    if (picked.fetcher.yields === 'commit' && request.qualifiers.integrity) {
+    if (fetcher.yields === 'commit' && request.qualifiers.integrity) {
       throw new AssetError(
         'INVALID_ARGUMENT',
         `${shown}: a repository has no checksum that checksum.sri could name; use vcs.commit`,
@@ -211,7 +200,7 @@ export class UriResolver {
         `${shown}: requests without a checksum are refused for this URI (fetch.freshness)`,
       )
     }
-    return picked
+    return { url, fetcher, fetchRequest }
   }
 
   /** A row whose content is there, so that the origin need only say that it is unchanged. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { rejectionOf } from '../fixtures/asset-errors.ts'
 import {
@@ -210,6 +211,66 @@ describe('what has no origin', () => {
       const shown = inspect(failed, { depth: 9 }).replaceAll('?sig=SENTINEL: 404', '')
       assert.doesNotMatch(shown, /SENTINEL/)
     }
+  })
+})
+
+describe('a fetch', () => {
+  test('holds its slot and its body until the last byte is taken', async () => {
+    using house = new ResolverHouse({ concurrency: 1, perHost: 1 })
+    const events: string[] = []
+    const gate = Promise.withResolvers<void>()
+    const isReading = Promise.withResolvers<void>()
+    house.origins.answers.set(first, () => ({
+      ...body('unused'),
+      body: (async function* () {
+        yield Buffer.from('con')
+        isReading.resolve()
+        await gate.promise
+        events.push('last byte')
+        yield Buffer.from('tent')
+      })(),
+      [Symbol.asyncDispose]: async () => void events.push('disposed'),
+    }))
+    house.origins.answers.set(second, () => {
+      events.push('second asked')
+      return body('other')
+    })
+    const one = house.resolve(assetRequest(first))
+    await isReading.promise
+    const two = house.resolve(assetRequest(second))
+    // Time enough for the second to come as far as the queue.
+    for (let turn = 0; turn < 10; turn += 1) await nextTurn()
+    gate.resolve()
+    assert.deepEqual((await one).digest, await storeBlob(house.store, 'content'))
+    await two
+    assert.deepEqual(events, ['last byte', 'disposed', 'second asked'])
+  })
+
+  test('gives back its slot and body when it fails', async () => {
+    using house = new ResolverHouse({ concurrency: 1, perHost: 1 })
+    let disposals = 0
+    house.origins.answers.set(first, () => ({
+      ...body('unused'),
+      body: (async function* () {
+        yield Buffer.from('con')
+        await fail('UPSTREAM_UNAVAILABLE', 'cut short')
+      })(),
+      [Symbol.asyncDispose]: async () => {
+        disposals += 1
+      },
+    }))
+    house.origins.answers.set(second, () => body('other'))
+    await rejectionOf(house.resolve(assetRequest(first)), 'UPSTREAM_UNAVAILABLE')
+    assert.equal(house.store.stats().blobs, 0)
+    assert.equal(disposals, 1)
+    await house.resolve(assetRequest(second))
+  })
+
+  test('of more than the limit is refused', async () => {
+    using house = new ResolverHouse({ sizeBytesMax: 10 })
+    house.origins.answers.set(first, () => body('eleven bytes'))
+    await rejectionOf(house.resolve(assetRequest(first)), 'RESOURCE_EXHAUSTED')
+    assert.equal(house.store.stats().blobs, 0)
   })
 })
 
