@@ -8,14 +8,17 @@ import type { CasTotals, CasWrites } from './cas-writes.ts'
 import type { CasWriterData } from './local-store-options.ts'
 import { PendingJournal } from './pending-journal.ts'
 
-// 4,000 pages of 4 KiB: 16 MiB of log before it is copied into the database.
-const checkpointPages = 4000
+// Content of 4 to 16 KiB takes half as many pages, each a frame of the log, as with 4 KiB ones.
+const pageBytes = 8192
+// 16 MiB of log before it is copied into the database: callers wait while that is done.
+const checkpointPages = (16 * 1024 ** 2) / pageBytes
 const logBytesKept = 64 * 1024 ** 2
 
 serveWriter<CasWriterData, CasWrites, CasTotals>((options) => {
   const { directory } = options
   const isStrict = options.durability === 'strict'
   const database = new Database(join(directory, 'cas.sqlite'))
+  database.pragma(`page_size = ${pageBytes}`)
   database.pragma('journal_mode = WAL')
   database.pragma(`synchronous = ${isStrict ? 'FULL' : 'NORMAL'}`)
   database.pragma(`wal_autocheckpoint = ${checkpointPages}`)
