@@ -57,10 +57,14 @@ export class Evictor implements AsyncDisposable {
    */
   async makeRoom(sizeBytes: number): Promise<Disposable> {
     const { sizeBytesMax, heldBytes } = this.#options
-    while (heldBytes() + this.#reservedBytes + sizeBytes > sizeBytesMax) {
+    const fits = () => heldBytes() + this.#reservedBytes + sizeBytes <= sizeBytesMax
+    if (sizeBytes > sizeBytesMax) throw this.#fullError(sizeBytes)
+    while (!fits()) {
+      // A run that others began may have wanted less; and while ours waited, others may have ended.
+      const isOurs = this.#running === undefined
       const target = Math.min(sizeBytesMax * lowWater, sizeBytesMax - sizeBytes)
-      const isHopeless = sizeBytes > sizeBytesMax
-      if (isHopeless || (await this.#evictTo(target)) === 0) throw this.#fullError(sizeBytes)
+      const chosen = await this.#evictTo(target)
+      if (chosen === 0 && isOurs && !fits()) throw this.#fullError(sizeBytes)
     }
     this.#reservedBytes += sizeBytes
     return {
