@@ -11,6 +11,8 @@ export type LogFields = Readonly<Record<string, unknown>>
  * first. Secrets, known header names and passwords in URLs are cut out even if one forgets.
  */
 export interface Log {
+  /** False if `debug` writes nothing: lets a hot path skip gathering its fields. */
+  readonly isDebug: boolean
   debug(message: string, fields?: LogFields): void
   info(message: string, fields?: LogFields): void
   warn(message: string, fields?: LogFields): void
@@ -54,6 +56,7 @@ export function createLog(options: LogOptions): Log {
 
 /** A log that goes nowhere. */
 export const silentLog: Log = Object.freeze({
+  isDebug: false,
   debug: () => {},
   info: () => {},
   warn: () => {},
@@ -74,6 +77,7 @@ function wrap(logger: Logger, withStack: boolean): Log {
       if (logger.isLevelEnabled(level)) logger[level](clean(fields), scrub(message) as string)
     }
   return {
+    isDebug: logger.isLevelEnabled('debug'),
     debug: write('debug'),
     info: write('info'),
     warn: write('warn'),
