@@ -10,6 +10,8 @@ export interface GitCommandsOptions {
 }
 
 export interface GitCommandsContext extends GitCommandsOptions {
+  /** Path of the shell script that starts git; see git-launcher. */
+  readonly launcher: string
   /** Where git runs. */
   readonly directory: string
   /** The repository; undefined for commands that need none. */
@@ -34,10 +36,11 @@ export function gitCommands(context: GitCommandsContext): SimpleGit {
   })
   // Otherwise a damaged mirror would make git look for a repository in the directories above it.
   environment.GIT_CEILING_DIRECTORIES = dirname(directory)
+  environment.LARDER_GIT = context.gitBinary
   if (gitDir !== undefined) environment.GIT_DIR = gitDir
   return simpleGit({
     baseDir: directory,
-    binary: context.gitBinary,
+    binary: ['sh', context.launcher],
     abort: context.signal,
     allowEnvironment: Object.keys(environment),
     // What is allowed here is what `gitEnvironment` sets; arguments are ours alone.

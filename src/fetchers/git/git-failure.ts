@@ -61,7 +61,7 @@ export function gitError(error: unknown, target: GitTarget, signal: AbortSignal)
   if (signal.aborted) return abortError(signal, `fetching ${target.display}`)
   if (error instanceof AssetError) return error
   const text = error instanceof Error ? error.message : String(error)
-  if (/spawn .* ENOENT/.test(text)) {
+  if (/spawn .* ENOENT|setsid: failed to execute|git-launcher\.sh: .*not found/.test(text)) {
     return new AssetError(
       'FAILED_PRECONDITION',
       'git repositories cannot be fetched: git is not installed or not on the PATH',

@@ -89,7 +89,7 @@ class GitFetch {
 
   /** Asks the server what a ref is now. */
   async #idOfRef(ref: string): Promise<string> {
-    const git = this.#git(await this.#mirrors.workDirectory())
+    const git = await this.#git(this.#mirrors.directory)
     const listing = await git.listRemote(['--', remoteName, ref, `${ref}^{}`])
     const ids = new Map<string, string>()
     for (const line of listing.split('\n')) {
@@ -119,9 +119,12 @@ class GitFetch {
 
   async #fetchInto(mirror: GitMirror, id: string): Promise<string> {
     await this.#ensureRepository(mirror)
-    const git = this.#git(mirror.gitDir, mirror.gitDir)
+    const git = await this.#git(mirror.gitDir, mirror.gitDir)
     const held = await this.#lookUp(git, id)
-    if (held) return held
+    if (held) {
+      await this.#admit(mirror)
+      return held
+    }
     try {
       // Kept under a ref, so that the next fetch tells the server what is here already.
       await this.#fetch(git, ['--depth=1'], [`+${id}:refs/larder/commits/${id}`])
@@ -129,9 +132,21 @@ class GitFetch {
       if (!refusesIds(error)) throw error
       await this.#fetchAll(git)
     }
+    mirror.admitted.set(this.#target.scope, true)
     const fetched = await this.#lookUp(git, id)
     if (!fetched) throw this.#notFound(`the repository has no commit ${id}`)
     return fetched
+  }
+
+  /**
+   * What others' credentials have brought into the mirror is given out only after the origin has let
+   * these credentials, or none, read the repository.
+   */
+  async #admit(mirror: GitMirror): Promise<void> {
+    if (mirror.admitted.has(this.#target.scope)) return
+    const git = await this.#git(mirror.gitDir)
+    await git.listRemote(['--', remoteName, 'HEAD'])
+    mirror.admitted.set(this.#target.scope, true)
   }
 
   async #ensureRepository(mirror: GitMirror): Promise<void> {
@@ -141,7 +156,7 @@ class GitFetch {
       () => false,
     )
     if (isThere) return
-    const git = this.#git(await this.#mirrors.workDirectory())
+    const git = await this.#git(this.#mirrors.directory)
     await git.raw([
       'init',
       '--bare',
@@ -197,9 +212,15 @@ class GitFetch {
     ])
   }
 
-  #git(directory: string, gitDir?: string): SimpleGit {
-    const { target, signal } = { target: this.#target, signal: this.#signal }
-    return gitCommands({ ...this.#commands, directory, gitDir, target, signal })
+  async #git(directory: string, gitDir?: string): Promise<SimpleGit> {
+    return gitCommands({
+      ...this.#commands,
+      launcher: await this.#mirrors.launcher(),
+      directory,
+      gitDir,
+      target: this.#target,
+      signal: this.#signal,
+    })
   }
 
   #notFound(reason: string): AssetError {

@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { LRUCache } from 'lru-cache'
 import { abortError } from '../../util/abort-error.ts'
+import { writeGitLauncher } from './git-launcher.ts'
+
+/** Tokens rotate: who comes with an older one is asked about once more. */
+const admittedScopesMax = 1000
 
 /**
  * A directory of bare repositories, one for each remote URL and object format. Work on one mirror is
@@ -11,6 +16,7 @@ import { abortError } from '../../util/abort-error.ts'
 export class GitMirrors {
   readonly #directory: string
   readonly #mirrors = new Map<string, GitMirror>()
+  #launcher: Promise<string> | undefined
 
   constructor(directory: string) {
     this.#directory = directory
@@ -28,16 +34,26 @@ export class GitMirrors {
     return mirror
   }
 
-  /** An empty place to run git in for commands that need no repository. */
-  async workDirectory(): Promise<string> {
-    await mkdir(this.#directory, { recursive: true })
+  /** A place to run git in for commands that need no repository. */
+  get directory(): string {
     return this.#directory
+  }
+
+  /** The path of the program that starts git, written once. */
+  launcher(): Promise<string> {
+    this.#launcher ??= writeGitLauncher(this.#directory).catch((error: unknown) => {
+      this.#launcher = undefined
+      throw error
+    })
+    return this.#launcher
   }
 }
 
 export class GitMirror {
   readonly gitDir: string
   readonly objectFormat: 'sha1' | 'sha256'
+  /** Scopes that the origin has let in; see `FetchRequest.scope`. */
+  readonly admitted = new LRUCache<string, true>({ max: admittedScopesMax })
   #last: Promise<void> = Promise.resolve()
   #leases = 0
   #wakeRemover: (() => void) | undefined

@@ -14,6 +14,8 @@ export interface GitTarget {
   readonly display: string
   /** A full id, or a ref by its full name, or `HEAD`. */
   readonly wanted: { readonly commit: string } | { readonly ref: string }
+  /** Of `FetchRequest`. */
+  readonly scope: string
   /** Sent to the origin of the URL alone, and only by HTTP. */
   readonly headers: ReadonlyMap<string, readonly Secret[]>
 }
@@ -41,7 +43,7 @@ export function acceptsGit(
  * @throws AssetError INVALID_ARGUMENT
  */
 export function parseGitTarget(request: FetchRequest, protocols: readonly string[]): GitTarget {
-  const { url, headers } = request
+  const { url, headers, scope } = request
   const protocol = protocolOf(url)
   if (!protocols.includes(protocol)) {
     throw invalidField('uris', `git repositories are not fetched by ${quoteShort(url.protocol)}`)
@@ -50,7 +52,14 @@ export function parseGitTarget(request: FetchRequest, protocols: readonly string
   remote.hash = ''
   const remoteUrl = remote.href.replace(/^git\+/, '')
   checkRemote(remote, protocol, remoteUrl)
-  return { remoteUrl, protocol, display: displayUri(url), wanted: wantedOf(request), headers }
+  return {
+    remoteUrl,
+    protocol,
+    display: displayUri(url),
+    wanted: wantedOf(request),
+    headers,
+    scope,
+  }
 }
 
 function protocolOf({ protocol }: URL): string {
