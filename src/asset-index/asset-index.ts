@@ -18,8 +18,9 @@ export interface AssetRow extends AssetKey {
   /** A pushed row is trusted by its pusher's word; a fetched one came from its origin. */
   readonly source: 'pushed' | 'fetched'
   /**
-   * Who may be answered: empty for everybody, else a keyed hash of the request headers that were
-   * sent to the origin. Rows of one key with different scopes stand side by side.
+   * A keyed hash of the request headers that were sent to the origin, empty if there were none. It
+   * answers requests with the same headers, or, where the key has a checksum, all. Rows of one key
+   * with different scopes stand side by side. Empty for pushed rows, which answer everybody.
    */
   readonly scope: string
   /** When the push came or the retrieval began, in milliseconds since 1970. */

@@ -9,6 +9,11 @@ export interface FetchRequest {
   readonly qualifiers: Qualifiers
   /** Headers for the first origin, by lower-case name; dropped if a redirect leaves that origin. */
   readonly headers: HeaderMap
+  /**
+   * A keyed hash of the headers, empty for none: who may have what a fetcher keeps for itself. What
+   * one scope has brought is given to another only if the origin lets that one have it too.
+   */
+  readonly scope: string
   /** Validators of what is held, for a conditional request. */
   readonly held: Validators | undefined
 }

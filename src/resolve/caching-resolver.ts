@@ -89,13 +89,10 @@ class AssetCache {
     if (rows.length === 0) return undefined
     const scope = accessScope(this.#options.index.scopeKey, target.headers)
     for (const row of rows) {
-      if (row.source === 'fetched' && row.scope !== scope) continue
+      if (!mayHave(row, scope, request)) continue
       if (!this.#isCurrent(row, request)) continue
       if (!(await this.#isPresent(row))) continue
-      const { integrity } = request.qualifiers
-      if (row.source === 'pushed' && integrity && !(await this.#matches(row.digest, integrity))) {
-        continue
-      }
+      if (!(await this.#keepsChecksum(row, request))) continue
       return row
     }
     return undefined
@@ -125,7 +122,17 @@ class AssetCache {
     return (await this.#options.store.findMissing([digest])).length === 0
   }
 
-  /** A pusher's word about a checksum is proven once; the store remembers the computed hash. */
+  /**
+   * A fetched row's checksum was proven before it was written, a pusher's word is proven here. Of a
+   * pushed directory only the pusher knows which archive the checksum is of.
+   */
+  async #keepsChecksum({ source, kind, digest }: AssetRow, request: AssetRequest) {
+    const { integrity } = request.qualifiers
+    if (!integrity || source === 'fetched' || kind === 'directory') return true
+    return this.#matches(digest, integrity)
+  }
+
+  /** Computed once: the store remembers the hash. */
   async #matches(digest: Digest, integrity: Integrity): Promise<boolean> {
     for (const entry of integrity.entries) {
       const named = await this.#options.store.translate(digest, entry.function)
@@ -133,6 +140,13 @@ class AssetCache {
     }
     return false
   }
+}
+
+/** Pushed content is for all, fetched for who sends the same headers or names its checksum. */
+function mayHave(row: AssetRow, scope: string, request: AssetRequest): boolean {
+  return (
+    row.source === 'pushed' || row.scope === scope || request.qualifiers.integrity !== undefined
+  )
 }
 
 function fromRow({ digest, uri, resolved, expiresAtMs }: AssetRow): Resolved {

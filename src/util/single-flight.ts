@@ -37,6 +37,9 @@ export class SingleFlight<T> {
   }
 }
 
+/** 24 days: beyond it, Node's timers fire at once. */
+const timerMsMax = 2 ** 31 - 1
+
 interface Flight<T> {
   readonly result: Promise<T>
   extend(timeoutMs: number): void
@@ -57,13 +60,14 @@ function startFlight<T>(work: (signal: AbortSignal) => Promise<T>, onEnd: () => 
   return {
     result,
     extend(timeoutMs) {
-      const wantedMs = performance.now() + timeoutMs
+      const boundMs = Math.min(Math.max(timeoutMs, 0), timerMsMax)
+      const wantedMs = performance.now() + boundMs
       if (wantedMs <= deadlineMs) return
       deadlineMs = wantedMs
       clearTimeout(timer)
       timer = setTimeout(
         () => controller.abort(new DOMException('timed out', 'TimeoutError')),
-        timeoutMs,
+        boundMs,
       )
       timer.unref()
     },
