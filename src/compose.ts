@@ -3,6 +3,7 @@ import { createAdminServer } from './admin/http-server.ts'
 import type { Freshness } from './asset/freshness.ts'
 import { uriGlob } from './asset/uri-glob.ts'
 import type { AssetIndex } from './asset-index/asset-index.ts'
+import { cachingAssetIndex } from './asset-index/caching-asset-index.ts'
 import { SqliteAssetIndex } from './asset-index/sqlite/sqlite-asset-index.ts'
 import type { BlobStore } from './cas/blob-store.ts'
 import { LocalBlobStore } from './cas/local/local-blob-store.ts'
@@ -121,11 +122,12 @@ function openStore({ dataDirectory, cas }: Config): Promise<LocalBlobStore> {
   })
 }
 
-function openIndex({ dataDirectory, cas }: Config): Promise<SqliteAssetIndex> {
-  return SqliteAssetIndex.open({
+async function openIndex({ dataDirectory, cas }: Config): Promise<AssetIndex> {
+  const index = await SqliteAssetIndex.open({
     path: join(dataDirectory, 'assets.db'),
     durability: cas.durability,
   })
+  return cachingAssetIndex(index)
 }
 
 interface ResolverRooms {

@@ -3,12 +3,18 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { AssetIndex } from '../../src/asset-index/asset-index.ts'
+import { cachingAssetIndex } from '../../src/asset-index/caching-asset-index.ts'
 import { SqliteAssetIndex } from '../../src/asset-index/sqlite/sqlite-asset-index.ts'
 import { assetIndexContract, assetRow } from '../contract/asset-index-contract.ts'
 
-async function openFixture(durability: 'normal' | 'strict') {
+async function openFixture(
+  durability: 'normal' | 'strict',
+  decorate: (index: AssetIndex) => AssetIndex = (index) => index,
+) {
   const directory = await mkdtemp(join(tmpdir(), 'asset-index-'))
-  const open = () => SqliteAssetIndex.open({ path: join(directory, 'assets.db'), durability })
+  const path = join(directory, 'assets.db')
+  const open = async () => decorate(await SqliteAssetIndex.open({ path, durability }))
   let index = await open()
   return {
     index,
@@ -26,6 +32,7 @@ async function openFixture(durability: 'normal' | 'strict') {
 
 assetIndexContract('SqliteAssetIndex', () => openFixture('normal'))
 assetIndexContract('SqliteAssetIndex, strict', () => openFixture('strict'))
+assetIndexContract('SqliteAssetIndex, cached', () => openFixture('normal', cachingAssetIndex))
 
 test('a file that is no database is refused in one sentence', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'asset-index-'))

@@ -101,6 +101,21 @@ export function assetIndexContract(name: string, open: () => Promise<AssetIndexF
     )
 
     test(
+      'a row is found as soon as its put is done, though it was absent or other before',
+      withIndex(async ({ index }) => {
+        for (let round = 1; round <= 50; round += 1) {
+          const row = assetRow({ retrievedAtMs: round })
+          const before = index.find(row)
+          const put = index.put([row])
+          const meanwhile = index.find(row)
+          await put
+          assert.deepEqual(await index.find(row), [row])
+          assert.ok((await before).length <= 1 && (await meanwhile).length <= 1)
+        }
+      }),
+    )
+
+    test(
       'rows of different scopes stand side by side, the newest first',
       withIndex(async ({ index }) => {
         const open_ = assetRow({ retrievedAtMs: 1 })
