@@ -60,3 +60,10 @@ export async function inTurn(
   }
   return { a: median(times.a), b: median(times.b) }
 }
+
+export async function hasProgram(name: string): Promise<boolean> {
+  return shell(`command -v ${name}`).then(
+    () => true,
+    () => false,
+  )
+}

@@ -17,6 +17,13 @@ const cases: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   git,
 }
 
+/** Debian packages without which a case is left out. */
+const needs: Readonly<Record<string, string>> = {
+  hits: 'nghttp2-client',
+  archive: 'linux-source-6.1',
+  git: 'linux-source-6.1',
+}
+
 const asked = process.argv.slice(2)
 const names = asked.length > 0 ? asked : Object.keys(cases)
 const unknown = names.filter((name) => !(name in cases))
@@ -31,7 +38,7 @@ console.log('| --- | --- | --- | --- | --- |')
 for (const name of names) {
   const measurements = (await cases[name]?.()) ?? []
   if (measurements.length === 0) {
-    console.log(`| ${name} | left out: Debian's linux-source-6.1 is not installed | | | |`)
+    console.log(`| ${name} | left out: ${needs[name]} is not installed | | | |`)
   }
   for (const measurement of measurements) console.log(row(measurement))
 }
