@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, test } from 'node:test'
 import { drip } from '../fixtures/http-behaviours.ts'
@@ -33,6 +34,30 @@ describe('Bazel', { skip: skipBazel }, () => {
     assert.equal(origin.requests.length, originFiles.length)
     assert.match(again.output, /2 remote cache hit/, again.transcript)
     assert.doesNotMatch(again.output, /\d local/, again.transcript)
+  })
+
+  test('finds all again when the server was killed and started anew', async () => {
+    await using origin = await startOrigin()
+    await serveExample(origin)
+    const dataDir = await mkdtemp(join(tmpdir(), 'larder-data-'))
+    try {
+      {
+        await using larder = await startLarder({ dataDir })
+        const options = { grpcUrl: larder.grpcUrl, originUrl: origin.url }
+        await using first = await bazelMachine(options)
+        succeeded(await first.build('//...'))
+        await larder.kill()
+      }
+      await origin.stop()
+      await using larder = await startLarder({ dataDir })
+      const options = { grpcUrl: larder.grpcUrl, originUrl: origin.url }
+      await using second = await bazelMachine(options)
+      const again = await second.build('//...')
+      succeeded(again)
+      assert.match(again.output, /2 remote cache hit/, again.transcript)
+    } finally {
+      await rm(dataDir, { recursive: true, force: true })
+    }
   })
 
   test('gets content by its checksum, whatever the URL says', async () => {
