@@ -14,7 +14,8 @@ export async function archive(): Promise<Measurement[]> {
   if (path === undefined) return []
   await using origin = await startStaticOrigin(dirname(path))
   const uri = `${origin.url}/${basename(path)}`
-  return compareTree('import of linux-source-6.1.tar.gz', uri, 'tar xf', (directory) =>
+  // Awaited here, since the origin ends with this function.
+  return await compareTree('import of linux-source-6.1.tar.gz', uri, 'tar xf', (directory) =>
     shell(`tar xf ${path}`, directory),
   )
 }
@@ -25,7 +26,8 @@ export async function git(): Promise<Measurement[]> {
   if (path === undefined) return []
   await using origin = await startGitDaemon(dirname(path))
   const uri = `${origin.url}/${basename(path)}`
-  return compareTree('import of the same tree by git', uri, 'git clone --depth 1', (directory) =>
+  // Awaited here, since the origin ends with this function.
+  return await compareTree('import of the same tree by git', uri, 'git clone --depth 1', (directory) =>
     shell(`git clone -q --depth 1 ${uri} clone`, directory),
   )
 }
