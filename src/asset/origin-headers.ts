@@ -56,7 +56,7 @@ export function parseHeaderQualifier(name: string, value: string): OriginHeader 
   if (!match) {
     throw invalidField(
       'qualifiers.name',
-      `${quoteShort(name)} is not of the form http_header_url:<index>:<name>`,
+      `${shownName(name)} is not of the form http_header_url:<index>:<name>`,
     )
   }
   return header(name, match[2] ?? '', value, Number(match[1]))
@@ -96,7 +96,7 @@ function header(
   target: OriginHeader['target'],
 ): OriginHeader {
   if (!token.test(name)) {
-    throw invalidField('qualifiers.name', `${quoteShort(qualifier)} does not name an HTTP header`)
+    throw invalidField('qualifiers.name', `${shownName(qualifier)} does not name an HTTP header`)
   }
   if (refusedNames.has(name.toLowerCase())) {
     throw invalidField('qualifiers.name', `the header ${name} may not be set by a request`)
@@ -109,6 +109,16 @@ function header(
     )
   }
   return { name, value: new Secret(value), target }
+}
+
+/**
+ * A name that is wrong may hold the value as well ("http_header:Authorization: Bearer …"), so it is
+ * shown only as far as it could be a header's name.
+ */
+function shownName(qualifier: string): string {
+  const [shown = ''] =
+    /^[:!#$%&'*+.^_`|~0-9A-Za-z-]*?(?=: |[^:!#$%&'*+.^_`|~0-9A-Za-z-]|$)/.exec(qualifier) ?? []
+  return quoteShort(shown === qualifier ? shown : `${shown}…`)
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -77,7 +77,7 @@ export function gitError(error: unknown, target: GitTarget, signal: AbortSignal)
 }
 
 /** git's own first complaint, with the URL in it only as far as it may be shown. */
-function detail(text: string, { remoteUrl, display }: GitTarget): string {
+function detail(text: string, { remoteUrl, display, headers }: GitTarget): string {
   const lines = text.split('\n').map((line) => line.trim())
   const line = lines.find((each) => /^(fatal|error|remote|ERROR):/.test(each)) ?? lines[0]
   if (!line) return ''
@@ -86,7 +86,28 @@ function detail(text: string, { remoteUrl, display }: GitTarget): string {
     // A redirected URL may carry a signature of its own.
     .replace(/(https?:\/\/)[^\s'"@/]*@/g, '$1')
     .replace(/\?[^\s'"]*/g, '?…')
-  return ` (${shown.slice(0, 300)})`
+  return ` (${withoutSecrets(shown, headers).slice(0, 300)})`
+}
+
+/** Shorter ones could be any part of any word. */
+const secretCharsMin = 4
+
+/** git prints what the server says, and that may repeat what it was sent. */
+function withoutSecrets(text: string, headers: GitTarget['headers']): string {
+  let shown = text
+  for (const secret of [...headers.values()].flat()) {
+    for (const part of partsOf(secret.reveal())) shown = shown.replaceAll(part, '<redacted>')
+  }
+  return shown
+}
+
+/** A header's value as a whole, what follows its scheme, and the user and password of Basic. */
+function partsOf(value: string): string[] {
+  const credentials = value.slice(value.indexOf(' ') + 1)
+  const pair = Buffer.from(credentials, 'base64').toString()
+  const colon = pair.indexOf(':')
+  const parts = [value, credentials, pair, pair.slice(0, Math.max(colon, 0)), pair.slice(colon + 1)]
+  return parts.filter((part) => part.length >= secretCharsMin)
 }
 
 /** True if the server takes no ids but those of its refs, so that a commit must be looked for. */
