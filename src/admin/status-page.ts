@@ -17,8 +17,8 @@ pre{padding:1rem;background:#8882;overflow-x:auto}</style>
 and keeps it by digest. It runs in mode <b>${escapeHtml(mode)}</b> and serves gRPC at
 <code>${address}</code>.</p>
 <p>Bazel uses it with two lines in <code>.bazelrc</code>:</p>
-<pre>common --experimental_remote_downloader=${address}
-common --remote_cache=${address}</pre>
+<pre>build --experimental_remote_downloader=${address}
+build --remote_cache=${address}</pre>
 <ul>
 <li><a href="/status">/status</a>: sizes, counts and addresses, as JSON</li>
 <li><a href="/metrics">/metrics</a>: for Prometheus</li>

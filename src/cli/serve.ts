@@ -59,15 +59,15 @@ function announce(server: RunningServer, config: Config, log: Log): void {
   const data = config.dataDirectory
   const isForPeople =
     config.log.format === 'pretty' || (config.log.format === 'auto' && process.stdout.isTTY)
+  const bazelrc = [`build --experimental_remote_downloader=${url}`, `build --remote_cache=${url}`]
   if (!isForPeople) {
-    log.info('serving', { grpc: grpcAddress, http: httpAddress ?? 'none', data })
+    log.info('serving', { grpc: grpcAddress, http: httpAddress ?? 'none', data, bazelrc })
     return
   }
   const http = httpAddress === undefined ? '' : `\n  status    http://${httpAddress}/`
   process.stdout.write(`Larder serves ${url}${http}
   data      ${data}
-  .bazelrc  common --experimental_remote_downloader=${url}
-            common --remote_cache=${url}
+  .bazelrc  ${bazelrc.join('\n            ')}
 `)
 }
 

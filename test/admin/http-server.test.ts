@@ -83,8 +83,8 @@ test('the front page has the lines for .bazelrc and escapes what it shows', asyn
   })
   const { url } = await start(t, { status })
   const page = await (await fetch(url)).text()
-  assert.match(page, /common --experimental_remote_downloader=grpc:\/\/127\.0\.0\.1:8981\n/)
-  assert.match(page, /common --remote_cache=grpc:\/\/127\.0\.0\.1:8981</)
+  assert.match(page, /build --experimental_remote_downloader=grpc:\/\/127\.0\.0\.1:8981\n/)
+  assert.match(page, /build --remote_cache=grpc:\/\/127\.0\.0\.1:8981</)
   assert.doesNotMatch(page, /<script>/)
 })
 
