@@ -67,6 +67,8 @@ export interface ReadRange {
   readonly lengthBytes?: number
   /** Default 64 KiB. */
   readonly chunkBytes?: number
+  /** The caller is done with a chunk when it asks for the next, so its memory may be used again. */
+  readonly reusesMemory?: boolean
 }
 
 export interface UploadOptions {

@@ -34,7 +34,8 @@ export async function* readBlob(
     if (resource.compressor === 'ZSTD') yield { data: await packZstd(new Uint8Array(0)) }
     return
   }
-  const content = store.read(resource.digest, { ...range, chunkBytes })
+  // Both the transport and the encoder have copied a chunk before they ask for the next.
+  const content = store.read(resource.digest, { ...range, chunkBytes, reusesMemory: true })
   const chunks =
     resource.compressor === 'ZSTD'
       ? packZstdStream(content, { chunkBytes, sizeBytes: range.lengthBytes })

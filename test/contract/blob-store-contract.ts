@@ -40,7 +40,8 @@ export async function readAll(store: BlobStore, digest: Digest, range?: ReadRang
   const chunks: Uint8Array[] = []
   for await (const chunk of store.read(digest, range)) {
     assert.ok(chunk.byteLength > 0 && chunk.byteLength <= (range?.chunkBytes ?? 65_536))
-    chunks.push(chunk)
+    // The caller keeps what it was given, unless it has said that it does not.
+    chunks.push(range?.reusesMemory ? copyOf(chunk) : chunk)
   }
   return Buffer.concat(chunks)
 }
@@ -224,8 +225,10 @@ function readRules(rule: Rule): void {
           }
           const start = offsetBytes ?? 0
           const expected = data.subarray(start, start + (lengthBytes ?? size))
-          const found = await readAll(store, digest, range)
-          assert.ok(found.equals(expected), `size ${size}, range ${JSON.stringify(range)}`)
+          for (const reusesMemory of [false, true]) {
+            const found = await readAll(store, digest, { ...range, reusesMemory })
+            assert.ok(found.equals(expected), `size ${size}, range ${JSON.stringify(range)}`)
+          }
         }
       }
     }

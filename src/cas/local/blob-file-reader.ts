@@ -51,12 +51,13 @@ export async function* readFileChunks(
   const stepBytes = Math.max(1, Math.floor(blockBytes / chunkBytes)) * chunkBytes
   const fd = await openFile(path, 'r')
   let ahead: Promise<Buffer> | undefined
+  let spare: Buffer | undefined
   try {
     if ((await statFile(fd)).size !== sizeBytes) {
       throw new DamagedFileError(`${path} has a wrong size`)
     }
     const readAt = (at: number) => {
-      const block = at < end ? readBlock(fd, at, Math.min(stepBytes, end - at)) : undefined
+      const block = at < end ? readBlock(fd, at, Math.min(stepBytes, end - at), spare) : undefined
       // Awaited in its turn; until then a failure is nobody's.
       block?.catch(() => undefined)
       return block
@@ -68,6 +69,7 @@ export async function* readFileChunks(
       for (let offset = 0; offset < block.byteLength; offset += chunkBytes) {
         yield block.subarray(offset, Math.min(block.byteLength, offset + chunkBytes))
       }
+      if (range.reusesMemory) spare = block
     }
   } finally {
     // The number of a closed file is given to the next one: no read may be under way.
@@ -76,8 +78,14 @@ export async function* readFileChunks(
   }
 }
 
-async function readBlock(fd: number, at: number, sizeBytes: number): Promise<Buffer> {
-  const block = Buffer.allocUnsafeSlow(sizeBytes)
+/** Into the memory of an earlier block, which was at least as large, if there is one. */
+async function readBlock(
+  fd: number,
+  at: number,
+  sizeBytes: number,
+  spare: Buffer | undefined,
+): Promise<Buffer> {
+  const block = spare?.subarray(0, sizeBytes) ?? Buffer.allocUnsafeSlow(sizeBytes)
   let filled = 0
   while (filled < sizeBytes) {
     const count = await readSome(fd, block, filled, at + filled)
