@@ -9,6 +9,7 @@ import type {
   UntypedHandleCall,
 } from '@grpc/grpc-js'
 import { status } from '@grpc/grpc-js'
+import { Writer } from 'protobufjs/minimal.js'
 import { AssetError } from '../asset/errors.ts'
 import { failureOf, ServerCallContext } from './call-context.ts'
 import type {
@@ -156,10 +157,13 @@ async function answerMany(
   let code = status.OK
   try {
     let sent: Promise<void> | undefined
+    // One for the call: what is sent was copied before the next message is encoded, and a new
+    // buffer for each message costs more in garbage collection than its copy does.
+    const writer = Writer.create()
     for await (const message of work()) {
       await sent
       if (context.cancellation !== undefined) break
-      sent = send(call, context, encode(method, message))
+      sent = send(call, context, encode(method, message, writer.reset()))
     }
     await sent
     if (context.cancellation !== undefined) throw context.cancellation
@@ -190,11 +194,10 @@ function send(
   })
 }
 
-function encode(method: Method, message: object): Buffer {
-  const bytes = method.response.encode(message as never).finish()
-  return Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** The bytes are those of the writer, whose memory grpc-js copies when it frames the message. */
+function encode(method: Method, message: object, writer = Writer.create()): Buffer {
+  const bytes = method.response.encode(message as never, writer).finish(true)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function readable(message: Incoming): object {

@@ -6,6 +6,12 @@ import { fromServiceError } from './status.ts'
 /** Other servers send up to 4 MiB by default and some more; a few times that is a mistake. */
 const receivedMessageBytesMax = 16 * 1024 * 1024
 
+/**
+ * What a server may send before we have taken it, per call and for all together. With HTTP/2's
+ * default of 64 KiB, each chunk of a blob waits for several round trips.
+ */
+const receiveWindowBytes = 2 * 1024 * 1024
+
 export interface ClientCallOptions {
   readonly signal?: AbortSignal
   readonly timeoutMs?: number
@@ -59,6 +65,7 @@ export function connect(address: string, options: ConnectOptions = {}): GrpcClie
       'grpc.max_receive_message_length': receivedMessageBytesMax,
       'grpc.max_send_message_length': -1,
       'grpc.enable_channelz': 0,
+      'grpc-node.flow_control_window': receiveWindowBytes,
       // Clients in one process must not share a connection: each is closed on its own.
       'grpc.use_local_subchannel_pool': 1,
     },
@@ -194,7 +201,11 @@ function callClientStream<Req extends MessageType, Res extends MessageType>(
 }
 
 function encoder<T extends MessageType>(type: T): (message: Encodable<T>) => Buffer {
-  return (message) => Buffer.from(type.encode(message as never).finish())
+  return (message) => {
+    // Not a copy: grpc-js makes one when it frames the message.
+    const bytes = type.encode(message as never).finish(true)
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
 }
 
 function decoder<T extends MessageType>(type: T): (bytes: Buffer) => Decoded<T> {

@@ -1,4 +1,5 @@
 import { unlink } from 'node:fs/promises'
+import type { Http2Server } from 'node:http2'
 import { connect } from 'node:net'
 import {
   logVerbosity,
@@ -19,6 +20,14 @@ export const receivedMessageBytesMax = 8 * 1024 * 1024
 
 /** Bazel and Buck2 take 100 for granted; what limits the work behind is the resolver's queue. */
 const concurrentStreamsMax = 1000
+
+/**
+ * What clients may send before it is taken: in one call, and in all calls of a connection, which
+ * bounds the memory that it can fill. With HTTP/2's default of 64 KiB for both, each chunk of an
+ * upload waits for several round trips.
+ */
+const callWindowBytes = 1024 * 1024
+const connectionWindowBytes = 2 * 1024 * 1024
 
 export interface GrpcServerOptions {
   readonly services: readonly BoundService[]
@@ -70,12 +79,14 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     : ServerCredentials.createInsecure()
 
   const addresses: string[] = []
+  const widened = new WeakSet<Http2Server>()
 
   return {
     async listen(address) {
       const isUnix = address.startsWith('unix:')
       if (isUnix) await removeStaleSocket(socketPath(address))
       const port = await bind(server, address, credentials)
+      widenWindows(server, widened)
       const bound = isUnix ? address : address.replace(/:\d+$/, `:${port}`)
       addresses.push(bound)
       return { address: bound, port: isUnix ? 0 : port }
@@ -102,6 +113,23 @@ function bind(server: Server, address: string, credentials: ServerCredentials): 
       else reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }))
     })
   })
+}
+
+/**
+ * grpc-js has an option for the windows of its client, but none for those of its server, and keeps
+ * the HTTP/2 servers to itself.
+ */
+function widenWindows(server: Server, widened: WeakSet<Http2Server>): void {
+  const { http2Servers } = server as unknown as { http2Servers: ReadonlyMap<Http2Server, unknown> }
+  for (const http2Server of http2Servers.keys()) {
+    if (widened.has(http2Server)) continue
+    widened.add(http2Server)
+    http2Server.updateSettings({
+      maxConcurrentStreams: concurrentStreamsMax,
+      initialWindowSize: callWindowBytes,
+    })
+    http2Server.on('session', (session) => session.setLocalWindowSize(connectionWindowBytes))
+  }
 }
 
 function shutdown(server: Server, addresses: readonly string[], graceMs: number): Promise<void> {

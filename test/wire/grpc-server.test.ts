@@ -489,6 +489,18 @@ describe('client streams', () => {
 })
 
 describe('life of the server', () => {
+  test('lets clients send ahead, and call in numbers, on every connection', async () => {
+    await using server = await startServer([])
+    const session = await openSession(server.address)
+    const [{ initialWindowSize, maxConcurrentStreams }] = await once(session, 'remoteSettings')
+    assert.equal(initialWindowSize, 1024 * 1024)
+    assert.equal(maxConcurrentStreams, 1000)
+    // The answer to a ping comes after what the server has sent at the start.
+    await new Promise((resolve) => session.ping(resolve))
+    assert.equal(session.state.remoteWindowSize, 2 * 1024 * 1024)
+    session.destroy()
+  })
+
   test('listens on a unix socket, also where a killed server left one', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'larder-wire-'))
     const path = join(directory, 's')
