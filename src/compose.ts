@@ -33,6 +33,9 @@ import { createReflection } from './wire/reflection.ts'
 /** How long running calls may go on when the server is told to end. */
 const drainMs = 10_000
 
+/** Before that time is up, fetches are ended, so that their callers still get an answer. */
+const lastAnswersMs = 500
+
 /** What a server takes from the process that it runs in. */
 export interface Surroundings {
   readonly log: Log
@@ -108,7 +111,9 @@ export async function startServer(
     async close() {
       isDraining = true
       health.close()
+      const timer = setTimeout(() => resolver[Symbol.dispose](), drainMs - lastAnswersMs)
       await grpc.shutdown(drainMs)
+      clearTimeout(timer)
       await running.disposeAsync()
     },
   }
@@ -141,7 +146,7 @@ function createResolver(
   { log, version, environment }: Surroundings,
   { store, index, metrics }: ResolverRooms,
   owned: AsyncDisposableStack,
-): Resolver {
+): Resolver & Disposable {
   const { fetch, git, archive, push } = config
   const http = createHttpFetcher({
     userAgent: `larder/${version}`,
