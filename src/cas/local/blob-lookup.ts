@@ -23,13 +23,15 @@ interface NamedRow {
 }
 
 /**
- * The event loop's view of the local store: its own read-only connection. Every statement is read
- * to its end at once, so that no open read keeps the writer's log from being reused.
+ * The event loop's view of the local store: its own read-only connection. The look-ups of one turn
+ * of the event loop share a read transaction, since to begin and end one takes longer than all else
+ * that a look-up does. It ends with the turn, so that no open read keeps the writer's log from being
+ * reused, and before anyone hears that the writer has committed.
  */
 export class BlobLookup implements Disposable {
   readonly #database: Database.Database
   readonly #statements: ReturnType<typeof prepareStatements>
-  readonly #inOneRead: <Result>(read: () => Result) => Result
+  readonly #endOfTurn = () => this.endRead()
   #isClosed = false
   /** Blobs that are being evicted: nobody is told any more that they are held. */
   readonly dying = new Set<number>()
@@ -38,14 +40,11 @@ export class BlobLookup implements Disposable {
     this.#database = new Database(path, { readonly: true })
     this.#database.pragma(`cache_size = -${cacheKib}`)
     this.#statements = prepareStatements(this.#database)
-    const transaction = this.#database.transaction((read: () => unknown) => read())
-    this.#inOneRead = <Result>(read: () => Result) => transaction(read) as Result
   }
 
-  /** Runs several look-ups in one read transaction, which makes each cheaper. */
-  together<Result>(read: () => Result): Result {
-    this.#assertOpen()
-    return this.#inOneRead(read)
+  /** What is looked up from now on is as the writer has last committed. */
+  endRead(): void {
+    if (!this.#isClosed && this.#database.inTransaction) this.#statements.commit.run()
   }
 
   /** Undefined if the content is not held, or has another size. */
@@ -60,7 +59,7 @@ export class BlobLookup implements Disposable {
 
   /** As `find`, without making an object for each digest. */
   findId(digest: Digest): number | undefined {
-    this.#assertOpen()
+    this.#beginRead()
     const hash = hashBytesOf(digest.hash)
     const id =
       digest.function === 'SHA256'
@@ -70,7 +69,7 @@ export class BlobLookup implements Disposable {
   }
 
   findByHash(digestFunction: DigestFunction, hash: string): HeldBlob | undefined {
-    this.#assertOpen()
+    this.#beginRead()
     const bytes = hashBytesOf(hash)
     const row =
       digestFunction === 'SHA256'
@@ -87,7 +86,7 @@ export class BlobLookup implements Disposable {
 
   /** The bytes of a small blob, null if they are in a file, undefined if the blob has gone. */
   data(id: number): Buffer | null | undefined {
-    this.#assertOpen()
+    this.#beginRead()
     return this.#statements.data.get(id)
   }
 
@@ -106,8 +105,11 @@ export class BlobLookup implements Disposable {
     this.#database.close()
   }
 
-  #assertOpen(): void {
+  #beginRead(): void {
     if (this.#isClosed) throw new AssetError('UNAVAILABLE', 'the CAS is closed')
+    if (this.#database.inTransaction) return
+    this.#statements.begin.run()
+    setImmediate(this.#endOfTurn)
   }
 }
 
@@ -127,6 +129,8 @@ function hashBytesOf(hash: string): Buffer {
 
 function prepareStatements(database: Database.Database) {
   return {
+    begin: database.prepare('BEGIN'),
+    commit: database.prepare('COMMIT'),
     bySha256AndSize: pluck<[Buffer, number], number>(
       database,
       'SELECT id FROM blobs WHERE sha256 = ? AND size_bytes = ?',

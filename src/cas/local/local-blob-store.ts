@@ -80,19 +80,14 @@ export class LocalBlobStore implements BlobStore {
   }
 
   async findMissing(digests: readonly Digest[]): Promise<Digest[]> {
-    const [only] = digests
-    // Every hit on an asset asks for one: to open and close a transaction would take half its time.
-    if (only && digests.length === 1) return this.#isHeld(only) ? [] : [only]
     const missing = new Map<string, Digest>()
     for (let start = 0; start < digests.length; start += lookupsPerTurn) {
       if (start > 0) await nextTurn()
       const end = Math.min(digests.length, start + lookupsPerTurn)
-      this.#lookup.together(() => {
-        for (let index = start; index < end; index++) {
-          const digest = digests[index]
-          if (digest && !this.#isHeld(digest)) missing.set(digestText(digest), digest)
-        }
-      })
+      for (let index = start; index < end; index++) {
+        const digest = digests[index]
+        if (digest && !this.#isHeld(digest)) missing.set(digestText(digest), digest)
+      }
     }
     return [...missing.values()]
   }

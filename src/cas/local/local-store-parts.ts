@@ -25,6 +25,7 @@ export async function openStoreParts(options: ResolvedStoreOptions): Promise<Loc
   stack.use(lockDirectory(options.directory))
   let totals: CasTotals | undefined
   let evictor: Evictor | undefined
+  let view: BlobLookup | undefined
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const writer = stack.use(
     await WriterThread.start<CasWrites, CasTotals>({
@@ -33,6 +34,7 @@ export async function openStoreParts(options: ResolvedStoreOptions): Promise<Loc
       data: writerData(options),
       onNotice: (notice) => {
         totals = notice
+        view?.endRead()
         evictor?.evictInBackground()
       },
     }),
@@ -41,6 +43,7 @@ export async function openStoreParts(options: ResolvedStoreOptions): Promise<Loc
   const opened: CasTotals = totals
   const { touchIntervalMs, clock } = options
   const lookup = stack.use(new BlobLookup(join(options.directory, 'cas.sqlite')))
+  view = lookup
   const uses = stack.use(new LastUses({ writer, intervalMs: touchIntervalMs, clock }))
   const parts = { options, writer, lookup, uses, totals: () => totals ?? opened }
   // A value is never seen again after a restart: 2^32 evictions fit between two openings.
