@@ -31,7 +31,7 @@ export class ArchiveImporter {
       runImportJob(worker, {
         job: { type: 'archive', packedBytes: archive.sizeBytes, selection, limits },
         store,
-        archive: store.read(archive, { chunkBytes: readChunkBytes }),
+        archive: store.read(archive, { chunkBytes: readChunkBytes, reusesMemory: true }),
         signal,
       }),
     )

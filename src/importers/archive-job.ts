@@ -32,9 +32,19 @@ export async function runArchiveJob(job: ArchiveJob, port: JobPort): Promise<Fou
       throw beyondLimit('unpackedBytesMax', limits.unpackedBytesMax)
     }
     await reader.write(chunk)
+    if (format !== 'tar') freeUsed(chunk)
   }
   reader.end({ needsEndMark: format === 'tar' })
   return sendTree(builder, selection, blobs)
+}
+
+/**
+ * Frees the memory of decoder output at once. To the garbage collector, megabytes outside its heap
+ * look like nothing, so that a hundred of them may be waiting for it. A decoder goes on filling a
+ * buffer up to its end, so whoever has used up the end has used up all of it.
+ */
+function freeUsed({ buffer, byteOffset, byteLength }: Buffer<ArrayBuffer>): void {
+  if (byteOffset + byteLength === buffer.byteLength) buffer.transfer(0)
 }
 
 /** All that a tar may be: content, a header and padding an entry, and as much again for names. */

@@ -15,7 +15,7 @@ const aheadBytes = 4 * outputChunkBytes
 export async function* decompress(
   format: ArchiveFormat,
   packed: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<Buffer<ArrayBuffer>> {
   if (format === 'tar') {
     for await (const chunk of packed) yield asBuffer(chunk)
     return
@@ -33,7 +33,7 @@ export async function* decompress(
   source.on('error', (error) => decoder.destroy(error))
   source.pipe(decoder)
   try {
-    for await (const chunk of decoder) yield chunk as Buffer
+    for await (const chunk of decoder) yield chunk as Buffer<ArrayBuffer>
   } catch (error) {
     if (error instanceof AssetError) throw error
     throw damaged(format, describe(error), error)
@@ -60,6 +60,6 @@ function damaged(format: ArchiveFormat, problem: string, cause?: unknown): Asset
   })
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+function asBuffer(bytes: Uint8Array): Buffer<ArrayBuffer> {
+  return Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength)
 }
