@@ -66,7 +66,18 @@ export function badEntry(path: string, problem: string): AssetError {
   return new AssetError('INVALID_ARGUMENT', `entry ${quoteShort(path)} ${problem}`)
 }
 
+/** The keys of the configuration, for the one who has to raise a limit. */
+const limitKeys: Readonly<Record<keyof TreeLimits, string>> = {
+  entriesMax: 'archive.maxEntries',
+  unpackedBytesMax: 'archive.maxUnpackedSize',
+  ratioMax: 'archive.maxRatio',
+  depthMax: 'archive.maxDepth',
+  nameBytesMax: 'archive.maxNameBytes',
+  pathBytesMax: 'archive.maxPathBytes',
+}
+
 export function beyondLimit(limit: keyof TreeLimits, value: number, path?: string): AssetError {
   const at = path === undefined ? '' : ` at entry ${quoteShort(path)}`
-  return new AssetError('RESOURCE_EXHAUSTED', `the tree exceeds ${limit} = ${value}${at}`)
+  const text = `the tree exceeds ${limit} = ${value}${at} (${limitKeys[limit]})`
+  return new AssetError('RESOURCE_EXHAUSTED', text)
 }

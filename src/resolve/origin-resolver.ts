@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AssetRequest, type RequestTarget, targetsOf } from '../asset/asset-request.ts'
 import { displayUri } from '../asset/asset-uri.ts'
-import { type AssetError, toAssetError } from '../asset/errors.ts'
+import { AssetError, toAssetError } from '../asset/errors.ts'
 import { unsupportedQualifiers } from '../asset/qualifiers.ts'
 import { type UriFailure, worstFailure } from './failures.ts'
 import type { Resolved, Resolver } from './resolver.ts'
@@ -59,15 +59,28 @@ async function firstToAnswer(
       signal.throwIfAborted()
       const failure = toAssetError(error)
       if (isOurTrouble(failure)) throw failure
+      const uri = displayUri(target.uri.text)
       failures.set(target, {
-        uri: displayUri(target.uri.text),
-        error: failure,
+        uri,
+        error: naming(uri, failure),
         // An origin that says when to come back is not asked before.
         mayPass: failure.code === 'UPSTREAM_UNAVAILABLE' && failure.retryAfterMs === undefined,
       })
     }
   }
   return undefined
+}
+
+/** What goes wrong after the fetch, such as in an archive, does not know where the bytes came from. */
+function naming(uri: string, error: AssetError): AssetError {
+  if (error.uri !== undefined || error.message.includes(uri)) return error
+  const { code, message, cause, violations, retryAfterMs } = error
+  return new AssetError(code, `${uri}: ${message}`, {
+    cause: cause ?? error,
+    violations,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    uri,
+  })
 }
 
 /** What would fail for every URI alike. */
