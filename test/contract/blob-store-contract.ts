@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import {
   clientDigestFunctions,
@@ -347,6 +348,17 @@ function uploadRules(rule: Rule): void {
         await upload[Symbol.asyncDispose]()
         assert.deepEqual(await store.findMissing([digestFor(data)]), [digestFor(data)])
       }
+    }
+    assert.equal(store.stats().blobs, 0)
+  })
+
+  rule('an upload given up in the middle of a write leaves nothing', async ({ store }) => {
+    for (let turns = 0; turns < 12; turns += 1) {
+      const upload = store.upload({ functions: [], sizeBytesMax: 2 ** 40 })
+      const writing = upload.write(new Uint8Array(4_000_000)).catch(() => undefined)
+      for (let turn = 0; turn < turns; turn += 1) await nextTurn()
+      await upload[Symbol.asyncDispose]()
+      await writing
     }
     assert.equal(store.stats().blobs, 0)
   })

@@ -37,6 +37,7 @@ export class LocalUpload implements BlobUpload {
   #tempName: string | undefined
   #file: FileHandle | undefined
   #writing: Promise<void> | undefined
+  #taking: Promise<void> | undefined
   #finished: Promise<ReadonlyMap<DigestFunction, string>> | undefined
   #committed: Promise<void> | undefined
 
@@ -49,7 +50,38 @@ export class LocalUpload implements BlobUpload {
     return this.#sizeBytes
   }
 
-  async write(chunk: Uint8Array): Promise<void> {
+  write(chunk: Uint8Array): Promise<void> {
+    this.#taking = this.#take(chunk)
+    return this.#taking
+  }
+
+  finish(): Promise<ReadonlyMap<DigestFunction, string>> {
+    this.#finished ??= this.#finish()
+    return this.#finished
+  }
+
+  commit(): Promise<void> {
+    this.#committed ??= this.#commit()
+    return this.#committed
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#finished ??= Promise.reject(new Error('the upload was abandoned'))
+    await this.#finished.catch(() => undefined)
+    // Who gives up an upload may do so in the middle of a `write`, which would open the file after it
+    // was removed here; and Node ends the process if the garbage collector finds an open FileHandle.
+    await this.#taking?.catch(() => undefined)
+    await this.#committed?.catch(() => undefined)
+    await this.#writing?.catch(() => undefined)
+    await this.#file?.close().catch(() => undefined)
+    this.#file = undefined
+    this.#buffer = Buffer.alloc(0)
+    this.#spareBuffer = undefined
+    // Of a committed upload, the writer has taken the file.
+    if (this.#tempName) await rm(tempPath(this.#parts.directory, this.#tempName), { force: true })
+  }
+
+  async #take(chunk: Uint8Array): Promise<void> {
     if (this.#finished) throw new Error('write after finish')
     if (this.#sizeBytes + chunk.byteLength > this.#parts.sizeBytesMax) {
       throw new AssetError(
@@ -69,29 +101,6 @@ export class LocalUpload implements BlobUpload {
       this.#filledBytes += part.byteLength
       at = end
     }
-  }
-
-  finish(): Promise<ReadonlyMap<DigestFunction, string>> {
-    this.#finished ??= this.#finish()
-    return this.#finished
-  }
-
-  commit(): Promise<void> {
-    this.#committed ??= this.#commit()
-    return this.#committed
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#finished ??= Promise.reject(new Error('the upload was abandoned'))
-    await this.#finished.catch(() => undefined)
-    await this.#committed?.catch(() => undefined)
-    await this.#writing?.catch(() => undefined)
-    await this.#file?.close().catch(() => undefined)
-    this.#file = undefined
-    this.#buffer = Buffer.alloc(0)
-    this.#spareBuffer = undefined
-    // Of a committed upload, the writer has taken the file.
-    if (this.#tempName) await rm(tempPath(this.#parts.directory, this.#tempName), { force: true })
   }
 
   async #finish(): Promise<ReadonlyMap<DigestFunction, string>> {
