@@ -50,6 +50,7 @@ export class LocalBlobStore implements BlobStore {
   readonly #options: ResolvedStoreOptions
   readonly #lookup: BlobLookup
   readonly #reader: HeldReader
+  readonly #hashing = new Map<string, Promise<string>>()
 
   /**
    * Opens the store in a directory, which is made if it is not there.
@@ -110,10 +111,7 @@ export class LocalBlobStore implements BlobStore {
     const known = this.#lookup.nameOf(held.id, digestFunction)
     if (known !== undefined) return named(known)
     try {
-      const hash = await hashContent(digestFunction, held.sizeBytes, this.#reader.stream(held, {}))
-      const names = [{ function: digestFunction, hash }]
-      await this.#parts.writer.call('addNames', { blobId: held.id, names })
-      return named(hash)
+      return named(await this.#hashOnce(held, digestFunction))
     } catch (error) {
       if (error instanceof AssetError && error.code === 'NOT_FOUND') return undefined
       throw error
@@ -192,6 +190,23 @@ export class LocalBlobStore implements BlobStore {
   /** Writes what is collected, ends the writer and frees the directory. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.stack.disposeAsync()
+  }
+
+  /** Large content takes seconds, so that all who ask meanwhile wait for the one pass. */
+  #hashOnce(held: HeldBlob, digestFunction: DigestFunction): Promise<string> {
+    const key = `${held.id} ${digestFunction}`
+    const running = this.#hashing.get(key)
+    if (running) return running
+    const hashing = this.#hash(held, digestFunction).finally(() => this.#hashing.delete(key))
+    this.#hashing.set(key, hashing)
+    return hashing
+  }
+
+  async #hash(held: HeldBlob, digestFunction: DigestFunction): Promise<string> {
+    const hash = await hashContent(digestFunction, held.sizeBytes, this.#reader.stream(held, {}))
+    const names = [{ function: digestFunction, hash }]
+    await this.#parts.writer.call('addNames', { blobId: held.id, names })
+    return hash
   }
 
   #isHeld(digest: Digest): boolean {
