@@ -39,6 +39,12 @@ export interface AssetRow extends AssetKey {
 /** Rows of one URI that a superset search looks at, so that no URI can make a look-up slow. */
 export const supersetsMax = 256
 
+/**
+ * Rows of one key that have a scope. Each rotating token makes a row, which nobody asks for any more
+ * when the token has expired; those retrieved last are kept.
+ */
+export const scopedRowsMax = 256
+
 /** The mappings. Failures of the index itself are AssetErrors of code UNAVAILABLE or INTERNAL. */
 export interface AssetIndex extends AsyncDisposable {
   /**
@@ -53,7 +59,10 @@ export interface AssetIndex extends AsyncDisposable {
    */
   findPushedSupersets(key: AssetKey): Promise<readonly AssetRow[]>
 
-  /** Stores rows, each replacing the one of the same key and scope. Safe when it resolves. */
+  /**
+   * Stores rows, each replacing the one of the same key and scope; of the rows of its key that have
+   * a scope, the oldest beyond `scopedRowsMax` go. Safe when it resolves.
+   */
   put(rows: readonly AssetRow[]): Promise<void>
 
   /** Key for hashing credentials into scopes: 32 random bytes, made once for an index. */

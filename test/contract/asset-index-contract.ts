@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { AssetIndex, AssetRow } from '../../src/asset-index/asset-index.ts'
+import { type AssetIndex, type AssetRow, scopedRowsMax } from '../../src/asset-index/asset-index.ts'
 
 /** What opens an index for a test; `reopen` gives the same data again. */
 export interface AssetIndexFixture {
@@ -123,6 +123,24 @@ export function assetIndexContract(name: string, open: () => Promise<AssetIndexF
         const ofB = assetRow({ scope: 'b', retrievedAtMs: 2 })
         await index.put([open_, ofA, ofB])
         assert.deepEqual(await index.find(open_), [ofA, ofB, open_])
+      }),
+    )
+
+    test(
+      'of the rows with scopes of one key, those retrieved last are kept',
+      withIndex(async ({ index }) => {
+        const scoped = (n: number) => assetRow({ scope: `scope ${n}`, retrievedAtMs: n })
+        const open = assetRow({ retrievedAtMs: 0 })
+        const other = assetRow({ uri: 'urn:other', scope: 'scope 0', retrievedAtMs: 0 })
+        const count = scopedRowsMax + 20
+        await index.put([open, other])
+        await index.put(Array.from({ length: count }, (_, n) => scoped(n + 1)))
+        const found = await index.find(open)
+        assert.equal(found.length, scopedRowsMax + 1)
+        assert.deepEqual(found.at(0), scoped(count))
+        assert.deepEqual(found.at(-2), scoped(count - scopedRowsMax + 1))
+        assert.deepEqual(found.at(-1), open)
+        assert.deepEqual(await index.find(other), [other])
       }),
     )
 

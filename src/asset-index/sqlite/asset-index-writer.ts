@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import Database from 'better-sqlite3'
 import { applyMigrations, migrationsDirectory } from '../../util/sqlite-migrations.ts'
 import { serveWriter } from '../../util/writer-thread-host.ts'
+import { scopedRowsMax } from '../asset-index.ts'
 import { scopeKeyBytes, scopeKeyName, type WriterData } from './asset-index-calls.ts'
 import { type AssetRecord, assetColumns } from './asset-record.ts'
 
@@ -16,12 +17,20 @@ serveWriter((data: WriterData) => {
     .prepare('INSERT INTO settings VALUES (?, ?) ON CONFLICT DO NOTHING')
     .run(scopeKeyName, randomBytes(scopeKeyBytes))
   const put = putStatement(database)
+  const prune = database.prepare<[Uint8Array, number]>(
+    `DELETE FROM assets WHERE id IN (
+       SELECT id FROM assets WHERE key = ? AND scope <> ''
+       ORDER BY retrieved_at_ms DESC, id DESC LIMIT -1 OFFSET ?)`,
+  )
   const count = database.prepare<[], { assets: number }>('SELECT count(*) AS assets FROM assets')
   return {
     database,
     handlers: {
       put(records: readonly AssetRecord[]) {
-        for (const record of records) put.run(record)
+        for (const record of records) {
+          put.run(record)
+          if (record.scope !== '') prune.run(record.key, scopedRowsMax)
+        }
       },
       // Here and not where requests are answered: it reads a whole index.
       count: () => count.get()?.assets ?? 0,
