@@ -17,6 +17,7 @@ export interface SingleFlightOptions {
  * Shares one running fetch between all requests for the same asset, and lets it go on when its
  * callers have left: Bazel gives up after 60 s (`--remote_timeout`) and asks again, and its next
  * call must find the work done and not begin it anew.
+ * A request that names a time waits no longer than that, also for work that others gave more.
  * A flight ends only after its row is stored. The work must begin with a look-up, since the caller's
  * own may have begun before that and ended after it.
  */
@@ -31,9 +32,13 @@ export function singleFlightResolver(
         request.timeoutMs ?? options.timeoutMsOf(request),
         options.timeoutMsMax,
       )
+      const waiting =
+        request.timeoutMs === undefined
+          ? signal
+          : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
       const key = flightKey(request, options.scopeKey)
       return flights
-        .join(key, timeoutMs, signal, (own) => inner.resolve(request, own))
+        .join(key, timeoutMs, waiting, (own) => inner.resolve(request, own))
         .catch((error) => {
           throw isTimeout(error) ? tooSlow(request, timeoutMs) : error
         })

@@ -114,6 +114,19 @@ describe('one fetch', () => {
     await rejectionOf(short.house.resolve(soon), 'DEADLINE_EXCEEDED')
   })
 
+  test('is waited for no longer than a request says, and goes on for the others', async () => {
+    const { house, answer, asked } = waiting()
+    using _ = house
+    const patient = house.resolve(assetRequest(first))
+    const signal = await asked
+    const hasty = house.resolve(assetRequest(first, { timeoutMs: 10 }))
+    const error = await rejectionOf(hasty, 'DEADLINE_EXCEEDED')
+    assert.match(error.message, /longer than 0\.01 s/)
+    assert.equal(signal.aborted, false)
+    answer.resolve(body('content'))
+    assert.deepEqual((await patient).digest, await storeBlob(house.store, 'content'))
+  })
+
   test('ends with the house', async () => {
     const { house, asked } = waiting()
     const resolving = house.resolve(assetRequest(first))
