@@ -22,6 +22,8 @@ const ranks: readonly AssetErrorCode[] = [
   'PERMISSION_DENIED',
   'INVALID_ARGUMENT',
   'UNIMPLEMENTED',
+  'FAILED_PRECONDITION',
+  'DATA_LOSS',
   'NOT_FOUND',
 ]
 

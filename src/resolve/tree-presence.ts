@@ -21,6 +21,7 @@ export class TreePresence {
   readonly #seen = new LRUCache<string, { evictionCounter: number; walkedAtMs: number }>({
     max: rememberedTreesMax,
   })
+  readonly #walks = new Map<string, Promise<boolean>>()
 
   constructor({ store, clock }: { store: BlobStore; clock: () => number }) {
     this.#store = store
@@ -53,7 +54,17 @@ export class TreePresence {
     })
   }
 
-  async #walk(root: Digest): Promise<boolean> {
+  /** All who ask for a tree that is being walked wait for that walk: after an eviction all walk. */
+  #walk(root: Digest): Promise<boolean> {
+    const key = `${this.#store.evictionCounter()} ${digestText(root)}`
+    const running = this.#walks.get(key)
+    if (running) return running
+    const walk = this.#walkNow(root).finally(() => this.#walks.delete(key))
+    this.#walks.set(key, walk)
+    return walk
+  }
+
+  async #walkNow(root: Digest): Promise<boolean> {
     // Read first: what is evicted during the walk makes the next request walk again.
     const evictionCounter = this.#store.evictionCounter()
     if (!(await this.#isHeldWhole(root))) return false

@@ -74,6 +74,14 @@ describe('mirrors', () => {
     })
   }
 
+  for (const code of ['FAILED_PRECONDITION', 'DATA_LOSS'] as const) {
+    test(`that fail by ${code} are not hidden by another that has not got the content`, async () => {
+      using house = new ResolverHouse()
+      house.origins.answers.set(second, () => fail(code, `${second}: ${code}`))
+      await rejectionOf(house.resolve(assetRequest([first, second])), code)
+    })
+  }
+
   test('tell to come back when the first of them is ready', async () => {
     using house = new ResolverHouse()
     const busy = (retryAfterMs: number) => () =>

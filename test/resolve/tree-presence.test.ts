@@ -51,6 +51,16 @@ describe('whether a tree is whole', () => {
     assert.equal(store.walks, 4)
   })
 
+  test('is walked once by all who ask at once', async () => {
+    const all = Array.from({ length: 100 }, () => trees.isComplete(root))
+    assert.ok((await Promise.all(all)).every((isComplete) => isComplete))
+    assert.equal(store.walks, 1)
+    store.evict(await storeBlob(store, 'file a'))
+    const again = Array.from({ length: 100 }, () => trees.isComplete(root))
+    assert.ok((await Promise.all(again)).every((isComplete) => !isComplete))
+    assert.equal(store.walks, 2)
+  })
+
   test('is walked every time if the store cannot tell of evictions', async () => {
     store.canTell = false
     await trees.isComplete(root)
