@@ -4,6 +4,7 @@ import { checkConfig } from './check-config.ts'
 import { failureText } from './cli-error.ts'
 import { fetchAsset } from './fetch.ts'
 import { serve } from './serve.ts'
+import { systemReason } from './system-error.ts'
 import { packageVersion } from './version.ts'
 
 const examples = `
@@ -78,15 +79,25 @@ function append(value: string, before: string[]): string[] {
 /** Runs a command line; failures become one sentence on standard error and exit code 1. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
   const program = createProgram()
+  process.stdout.on('error', endWithOutput)
   try {
     if (argv.length <= 2) program.help()
     await program.parseAsync(argv)
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0 || argv.length <= 2) return
-      const usage = error.message.replace(/^error: /, '')
+      const usage = error.message.replace(/^error: |\.$/g, '')
       console.error(`larder: ${usage}; see "larder --help".`)
     } else console.error(`larder: ${failureText(error)}`)
     process.exitCode = 1
   }
+}
+
+/** Without a listener a pipe that `head` closed would end the process with a stack trace. */
+function endWithOutput(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit()
+  console.error(
+    `larder: Standard output cannot be written: ${systemReason(error) ?? error.message}.`,
+  )
+  process.exit(1)
 }

@@ -18,6 +18,7 @@ export interface Remote {
 }
 
 export function openRemote(address: string, instance: string): Remote & Disposable {
+  if (address === '') throw new CliError('--server needs an address.')
   const client = connect(address)
   return { client, address, instance, [Symbol.dispose]: () => client.close() }
 }

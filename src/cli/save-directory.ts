@@ -9,6 +9,8 @@ import { CliError } from './cli-error.ts'
 import { Progress } from './progress.ts'
 import { batchBytesMax, callFailure, type Remote, readBatch, readBlob } from './remote-blobs.ts'
 import { type RemoteFile, type RemoteTree, readTree } from './remote-tree.ts'
+import { systemReason } from './system-error.ts'
+import { temporaryPath } from './temporary-path.ts'
 
 /** Small files of one BatchReadBlobs; bounds the message whatever their sizes. */
 const batchFilesMax = 500
@@ -19,9 +21,14 @@ export async function saveDirectory(remote: Remote, root: Digest, path: string):
   const existing = await lstat(target).catch(() => undefined)
   if (existing) throw new CliError(`${path} exists already; name a directory that does not.`)
   const prefix = join(dirname(target), `.${basename(target)}.part-`)
-  const temporary = await mkdtemp(prefix).catch(() => {
-    throw new CliError(`${path} cannot be made: nothing can be written beside it.`)
+  const temporary = await mkdtemp(prefix).catch((error: NodeJS.ErrnoException) => {
+    const isOrphan = error.code === 'ENOENT'
+    const reason = isOrphan
+      ? 'its directory does not exist'
+      : (systemReason(error) ?? error.message)
+    throw new CliError(`${path} cannot be made: ${reason}.`)
   })
+  using _ = temporaryPath(temporary)
   try {
     const tree = await readTree(remote, root)
     await write(remote, tree, temporary, basename(target))
@@ -30,6 +37,8 @@ export async function saveDirectory(remote: Remote, root: Digest, path: string):
     await rename(temporary, target)
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
+    const reason = systemReason(error)
+    if (reason !== undefined) throw new CliError(`${path} cannot be made: ${reason}.`)
     throw callFailure(error, remote)
   }
 }

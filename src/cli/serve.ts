@@ -4,6 +4,7 @@ import { listenAddressText } from '../config/listen-address.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { CliError } from './cli-error.ts'
 import { type ConfigFlags, loadConfigFrom } from './config-flags.ts'
+import { makeDataDirectory } from './data-directory.ts'
 import { packageVersion } from './version.ts'
 
 /** Running calls may end in this time after SIGTERM; Kubernetes kills after 30 s by default. */
@@ -15,6 +16,7 @@ export async function serve(flags: ConfigFlags): Promise<void> {
   const useColor = process.env.NO_COLOR ? false : undefined
   const log = createLog({ ...config.log, useColor })
   for (const warning of warnings) log.warn(warning)
+  await makeDataDirectory(config.dataDirectory)
   const stopped = firstSignal()
   // Only this command needs the whole server, and loading that takes its time.
   const { startServer } = await import('../compose.ts')
@@ -73,7 +75,8 @@ function announce(server: RunningServer, config: Config, log: Log): void {
 
 const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: 'is in use already',
-  EACCES: 'may not be used by this user',
+  // Node says so for a socket whose directory is missing, too.
+  EACCES: 'may not be used by this user, or its directory does not exist',
   EADDRNOTAVAIL: 'is no address of this machine',
   ENOTFOUND: 'is no known host',
 }

@@ -119,6 +119,22 @@ test('what is not there is one sentence, and no file', async (t) => {
   assert.deepEqual(await readdir(directory), [])
 })
 
+test('a path that cannot be written is one sentence', async (t) => {
+  const { store, assets, directory, run } = await start(t)
+  assets.set(uri, await putBlob(store, 'content'))
+  assert.equal((await run('fetch', uri, '--output', join(directory, 'file'))).code, 0)
+  const cases: readonly [path: string, reason: RegExp][] = [
+    ['file/x', /file\/x cannot be written: a part of the path is a file, not a directory\.\n$/],
+    ['nowhere/x', /nowhere\/x cannot be written: its directory does not exist\.\n$/],
+  ]
+  for (const [path, reason] of cases) {
+    const { code, stderr } = await run('fetch', uri, '--output', join(directory, path))
+    assert.match(stderr, reason)
+    assert.equal(code, 1)
+  }
+  assert.deepEqual(await readdir(directory), ['file'])
+})
+
 test('cat writes the blob to standard output', async (t) => {
   const { store, run } = await start(t)
   const sha = await run('cat', digestText(await putBlob(store, large)))

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
 import { packageVersion } from '../../src/cli/version.ts'
 import { runLarder } from './run-larder.ts'
@@ -40,6 +43,9 @@ describe('the command line', () => {
       ['serve', '--config', '/nope.yaml'],
       /^larder: The configuration \/nope\.yaml cannot be .*\n$/,
     ],
+    [['serve', 'extra'], /^larder: too many arguments .* 1: extra; see .*\n$/],
+    [['cat', `${'0'.repeat(64)}/5`, '--server', ''], /^larder: --server needs an address\.\n$/],
+    [['check-config', '--config', '/'], /^larder: The configuration \/ .*: it is a directory\.\n$/],
     [['serve', '--mode', 'sometimes'], /^larder: fetch\.mode from a flag is "sometimes": .*\n$/],
   ]
   for (const [args, sentence] of wrong) {
@@ -50,6 +56,17 @@ describe('the command line', () => {
       assert.equal(stdout.toString(), '')
     })
   }
+
+  test('a reader that has seen enough is no failure', async () => {
+    const child = spawn(process.execPath, ['src/main.ts', '--help'], {
+      cwd: resolve(import.meta.dirname, '../..'),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    child.stdout.destroy()
+    const [errors, [code]] = await Promise.all([text(child.stderr), once(child, 'close')])
+    assert.equal(errors, '')
+    assert.equal(code, 0)
+  })
 
   test('an old Node is refused before anything is loaded', async () => {
     const pretend = 'Object.defineProperty(process.versions, "node", { value: "20.20.2" })'
@@ -73,12 +90,26 @@ describe('check-config', () => {
       ['check-config', '--print', '--config', file, '--log-level', 'warn'],
       { LARDER_CAS_MAX_SIZE: '5GiB' },
     )
-    const text = stdout.toString()
+    const printed = stdout.toString()
     assert.equal(code, 0)
-    assert.match(text, /^cas\.maxSize: 5GiB {2}# LARDER_CAS_MAX_SIZE$/m)
-    assert.match(text, /^log\.level: warn {2}# a flag$/m)
-    assert.match(text, /^fetch\.freshness: .*https:\/\/host\/.* {2}# .*larder\.yaml:1$/m)
-    assert.doesNotMatch(text, /sesame/)
+    assert.match(printed, /^cas\.maxSize: 5GiB {2}# LARDER_CAS_MAX_SIZE$/m)
+    assert.match(printed, /^log\.level: warn {2}# a flag$/m)
+    assert.match(printed, /^fetch\.freshness: .*https:\/\/host\/.* {2}# .*larder\.yaml:1$/m)
+    assert.doesNotMatch(printed, /sesame/)
+  })
+  test('says how a value is written where its type is wrong', async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'larder-cli-'))
+    t.after(() => rm(directory, { recursive: true }))
+    const file = join(directory, 'larder.yaml')
+    const keys = 'fetch: { timeout: 5 }\ncas: { maxSize: [1] }\npush: { requireBlobs: perhaps }\n'
+    await writeFile(file, keys)
+    const { stderr } = await runLarder(['check-config', '--config', file])
+    assert.match(stderr, /fetch\.timeout .* is 5: expected duration, such as 10m\.$/m)
+    assert.match(stderr, /cas\.maxSize .* is \[1\]: expected size, such as 100GiB\.$/m)
+    assert.match(stderr, /push\.requireBlobs .* is "perhaps": expected true or false\.$/m)
+    await writeFile(file, 'data: a\n---\ndata: b\n')
+    const two = await runLarder(['check-config', '--config', file])
+    assert.match(two.stderr, /^larder: .*:2: Only one YAML document is read\.\n$/)
   })
   test('lists all that is wrong', async () => {
     const { code, stderr } = await runLarder(['check-config'], {

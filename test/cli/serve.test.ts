@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -31,6 +31,19 @@ test('a port in use is one sentence that names address and key', async (t) => {
     const { code, stderr } = await runLarder(['serve', '--data', data, ...args])
     assert.match(stderr, /^larder: .* is in use already: choose another with .*\n$/)
     assert.ok(stderr.includes(address) && stderr.includes(`(${key})`), stderr)
+    assert.equal(code, 1)
+  }
+})
+
+test('a data directory that cannot be is one sentence that names it and the key', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'larder-serve-'))
+  t.after(() => rm(directory, { recursive: true }))
+  const file = join(directory, 'file')
+  await writeFile(file, '')
+  // Whoever is root may write anywhere, but nobody below /proc.
+  for (const data of [file, join(file, 'below'), '/proc/larder/data']) {
+    const { code, stderr } = await runLarder(['serve', '--data', data, '--http-listen', 'none'])
+    assert.match(stderr, /^larder: The data directory .* cannot be used: .* --data \(data\)\.\n$/)
     assert.equal(code, 1)
   }
 })
