@@ -23,7 +23,9 @@ export function readConfigFile(
   const values = new Map<string, SourcedValue>()
   const at = (offset: number | undefined) => `${fileName}:${lines.linePos(offset ?? 0).line}`
   for (const error of document.errors) {
-    problems.push(`${at(error.pos[0])}: ${error.message.split('\n', 1)[0]}.`)
+    const isSecond = error.code === 'MULTIPLE_DOCS'
+    const reason = isSecond ? 'Only one YAML document is read' : error.message.split('\n', 1)[0]
+    problems.push(`${at(error.pos[0])}: ${reason?.replace(/\.$/, '')}.`)
   }
   if (document.errors.length > 0 || document.contents === null) return values
 

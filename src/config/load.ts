@@ -61,7 +61,11 @@ async function fileValues(
     return readConfigFile(text, file, environment, problems)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
-    const reason = code === 'ENOENT' ? 'there is no such file' : (error as Error).message
+    const reasons: Record<string, string> = {
+      ENOENT: 'there is no such file',
+      EISDIR: 'it is a directory',
+    }
+    const reason = reasons[code ?? ''] ?? (error as Error).message
     throw new ConfigError([`The configuration ${file} cannot be read: ${reason}.`])
   }
 }
@@ -86,8 +90,17 @@ function sentence(key: ConfigKey, found: SourcedValue | undefined, error: z.ZodE
   const issue = error.issues[0]
   const inner = issue?.path.length ? ` (at ${issue.path.join('.')})` : ''
   const message = (issue?.message ?? 'is not valid').replace(/^Invalid [a-z]+: /, '')
+  // Zod's own words for these speak of its types, not of what one would write.
+  const isOfZod = ['invalid_type', 'invalid_union', 'too_small'].includes(issue?.code ?? '')
+  const wanted =
+    isOfZod && !inner && !message.startsWith('expected a ') ? expectation(key) : message
   const shown = JSON.stringify(found?.value)
-  return `${key.path} from ${found?.source ?? 'its default'} is ${shown}${inner}: ${message}.`
+  return `${key.path} from ${found?.source ?? 'its default'} is ${shown}${inner}: ${wanted}.`
+}
+
+function expectation({ unit, textForm, defaultValue }: ConfigKey): string {
+  const hasExample = textForm === 'text' && typeof defaultValue === 'string'
+  return `expected ${unit}${hasExample ? `, such as ${defaultValue}` : ''}`
 }
 
 function place(values: Record<string, unknown>, path: readonly string[], value: unknown): void {
