@@ -32,7 +32,10 @@ export function fetcherContract(name: string, open: () => Promise<FetcherFixture
       const { fetcher, present } = fixture
       assert.equal(fetcher.accepts(present), true)
       for (const uri of ['file:///etc/passwd', 'ftp://host/file', 'urn:uuid:1', 'data:,x']) {
-        assert.equal(fetcher.accepts({ ...present, url: new URL(uri) }), false, uri)
+        const url = new URL(uri)
+        // A fetcher may be the one for a scheme of this list.
+        if (url.protocol === present.url.protocol) continue
+        assert.equal(fetcher.accepts({ ...present, url }), false, uri)
       }
     })
 
