@@ -27,8 +27,11 @@ export async function git(): Promise<Measurement[]> {
   await using origin = await startGitDaemon(dirname(path))
   const uri = `${origin.url}/${basename(path)}`
   // Awaited here, since the origin ends with this function.
-  return await compareTree('import of the same tree by git', uri, 'git clone --depth 1', (directory) =>
-    shell(`git clone -q --depth 1 ${uri} clone`, directory),
+  return await compareTree(
+    'import of the same tree by git',
+    uri,
+    'git clone --depth 1',
+    (directory) => shell(`git clone -q --depth 1 ${uri} clone`, directory),
   )
 }
 
