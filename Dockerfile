@@ -19,7 +19,10 @@ COPY --from=build /build/dist ./dist
 COPY package.json LICENSE ./
 COPY protos ./protos
 COPY migrations ./migrations
-RUN mkdir /data && chown 65532:65532 /data
+# ssh, which git starts, refuses to run as a user without a name; its keys are in /home/larder/.ssh.
+RUN groupadd --gid 65532 larder \
+ && useradd --uid 65532 --gid 65532 --create-home --shell /usr/sbin/nologin larder \
+ && mkdir /data && chown 65532:65532 /data
 USER 65532:65532
 VOLUME /data
 ENV LARDER_DATA=/data LARDER_GRPC_LISTEN=0.0.0.0:8981 LARDER_HTTP_LISTEN=0.0.0.0:9980
