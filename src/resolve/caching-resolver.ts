@@ -1,7 +1,7 @@
 import { type AssetRequest, type RequestTarget, targetsOf } from '../asset/asset-request.ts'
 import type { Digest } from '../asset/digest.ts'
 import { type Freshness, isFresh } from '../asset/freshness.ts'
-import type { Integrity } from '../asset/integrity.ts'
+import type { Integrity, IntegrityEntry } from '../asset/integrity.ts'
 import type { AssetIndex, AssetRow } from '../asset-index/asset-index.ts'
 import type { BlobStore } from '../cas/blob-store.ts'
 import { accessScope } from './access-scope.ts'
@@ -134,12 +134,20 @@ class AssetCache {
 
   /** Computed once: the store remembers the hash. */
   async #matches(digest: Digest, integrity: Integrity): Promise<boolean> {
-    for (const entry of integrity.entries) {
+    const { entries } = integrity
+    // The digest itself says it, also of content that is kept elsewhere.
+    if (entries.some((entry) => isHashOf(entry, digest))) return true
+    for (const entry of entries) {
+      if (entry.function === digest.function) continue
       const named = await this.#options.store.translate(digest, entry.function)
       if (named?.hash === entry.hash) return true
     }
     return false
   }
+}
+
+function isHashOf(entry: IntegrityEntry, digest: Digest): boolean {
+  return entry.function === digest.function && entry.hash === digest.hash
 }
 
 /** Pushed content is for all, fetched for who sends the same headers or names its checksum. */

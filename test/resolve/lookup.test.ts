@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { digestText } from '../../src/asset/digest.ts'
+import { type Digest, digestText } from '../../src/asset/digest.ts'
+import { hashBytes } from '../../src/util/hasher.ts'
 import { rejectionOf } from '../fixtures/asset-errors.ts'
 import {
   assetRequest,
@@ -148,6 +149,33 @@ describe('what is known is answered', () => {
     await house.putRow(request, digest)
     assert.deepEqual((await house.resolve(request)).digest, digest)
     assert.deepEqual(house.lookups, ['hit'])
+  })
+})
+
+describe('in an index whose content is kept elsewhere', () => {
+  const elsewhere: Digest = {
+    function: 'SHA256',
+    hash: hashBytes('SHA256', Buffer.from('elsewhere')),
+    sizeBytes: 9,
+  }
+
+  test('a pushed digest is answered, to who names its checksum too', async () => {
+    using house = new ResolverHouse({ trustsPushes: true })
+    for (const qualifiers of [{}, { 'checksum.sri': sri('elsewhere') }]) {
+      const request = assetRequest(first, { qualifiers })
+      await house.putRow(request, elsewhere)
+      assert.deepEqual((await house.resolve(request)).digest, elsewhere)
+    }
+    assert.equal(house.origins.asked.length, 0)
+  })
+
+  test('a pushed digest is not answered for a checksum that nobody can prove', async () => {
+    using house = new ResolverHouse({ trustsPushes: true })
+    for (const checksum of [sri('other'), sri('elsewhere', 'SHA512')]) {
+      const request = assetRequest(first, { qualifiers: { 'checksum.sri': checksum } })
+      await house.putRow(request, elsewhere)
+      await rejectionOf(house.resolve(request), 'NOT_FOUND')
+    }
   })
 })
 
