@@ -86,7 +86,7 @@ export async function startServer(
     log,
     metrics,
     checks: {
-      cas: async () => void (await store.findMissing([])),
+      cas: async () => void (await store.check()),
       index: async () => void (await index.stats()),
     },
     isStarted: () => true,

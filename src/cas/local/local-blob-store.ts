@@ -187,6 +187,15 @@ export class LocalBlobStore implements BlobStore {
     return { blobs, sizeBytes, sizeBytesMax, evictedBlobs, evictedBytes }
   }
 
+  /**
+   * Resolves if content can be read and written now.
+   * @throws AssetError UNAVAILABLE if the writer has died or the store is closed
+   */
+  async check(): Promise<void> {
+    this.#lookup.findId(emptyDigest('SHA256'))
+    await this.#parts.writer.call('touch', { blobs: new Map(), actionResults: new Map() })
+  }
+
   /** Writes what is collected, ends the writer and frees the directory. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.stack.disposeAsync()

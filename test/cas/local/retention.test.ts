@@ -191,8 +191,10 @@ test('a closed store answers UNAVAILABLE', () =>
   withDirectory(async (directory) => {
     const store = await LocalBlobStore.open(directory)
     const digest = await put(store, 100)
+    await store.check()
     await store[Symbol.asyncDispose]()
     const closed = hasCode('UNAVAILABLE')
+    await assert.rejects(store.check(), closed)
     await assert.rejects(uploadAll(store, randomBytes(10)), closed)
     await assert.rejects(put(store, 10), closed)
     await assert.rejects(store.findMissing([digest]), closed)
