@@ -56,6 +56,12 @@ export const duration = {
   textForm: 'text',
 } as const
 
+/** A duration in which something must be done: none at all would fail each time. */
+export const timeout = {
+  ...duration,
+  schema: duration.schema.refine((ms) => ms > 0, { error: 'must be more than 0' }),
+} as const
+
 export const listenAddress = {
   schema: z
     .string()

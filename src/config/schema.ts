@@ -10,6 +10,7 @@ import {
   size,
   text,
   textList,
+  timeout,
   truth,
 } from './key-types.ts'
 
@@ -70,8 +71,8 @@ export const configSchema = z.strictObject({
       'rpc',
       'Failed fetches are gRPC errors, which all clients understand, or inside a successful answer.',
     ),
-    timeout: key(duration, '10m', 'For a fetch over http, unless the request says otherwise.'),
-    gitTimeout: key(duration, '30m', 'For a fetch by git, unless the request says otherwise.'),
+    timeout: key(timeout, '10m', 'For a fetch over http, unless the request says otherwise.'),
+    gitTimeout: key(timeout, '30m', 'For a fetch by git, unless the request says otherwise.'),
     concurrency: key(count('fetches'), 32, 'Fetches at once, all hosts together.'),
     perHost: key(count('fetches'), 8, 'Fetches at once from one host.'),
     queue: key(count('fetches', 0), 1024, 'Fetches that may wait; more are RESOURCE_EXHAUSTED.'),

@@ -127,6 +127,14 @@ instances: ["$\${literal}"]
   })
 })
 
+test('a fetch without any time is an error', async (t) => {
+  const yaml = 'fetch: { timeout: 0, gitTimeout: 0s }'
+  assert.deepEqual(
+    (await problems(t, { yaml })).map((problem) => problem.replace(/ from .* is /, ' is ')),
+    ['fetch.timeout is 0: must be more than 0.', 'fetch.gitTimeout is "0s": must be more than 0.'],
+  )
+})
+
 describe('the environment', () => {
   test('lists, truth values and "none" are read', async (t) => {
     const environment = {
