@@ -76,7 +76,7 @@ export class ImportWorkerPool implements AsyncDisposable {
   #start(): Worker {
     const worker = new Worker(siblingModule(import.meta.url, 'import-worker'), {
       name: `import-${++this.#started}`,
-      resourceLimits: { maxOldGenerationSizeMb: workerHeapMiB, maxYoungGenerationSizeMb: 64 },
+      resourceLimits: { maxOldGenerationSizeMb: workerHeapMiB, maxYoungGenerationSizeMb: 16 },
     })
     this.#all.add(worker)
     const forget = () => {

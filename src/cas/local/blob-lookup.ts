@@ -13,8 +13,8 @@ export interface EvictionCandidate {
   readonly sizeBytes: number
 }
 
-// Room for the index pages of a million blobs.
-const cacheKib = 64 * 1024
+// The index pages of some 200,000 blobs; those of more are in the page cache of the system.
+const cacheKib = 16 * 1024
 
 interface NamedRow {
   readonly id: number

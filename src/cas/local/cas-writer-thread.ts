@@ -23,7 +23,7 @@ serveWriter<CasWriterData, CasWrites, CasTotals>((options) => {
   database.pragma(`synchronous = ${isStrict ? 'FULL' : 'NORMAL'}`)
   database.pragma(`wal_autocheckpoint = ${checkpointPages}`)
   database.pragma(`journal_size_limit = ${logBytesKept}`)
-  database.pragma('cache_size = -65536')
+  database.pragma('cache_size = -16384')
   applyMigrations(database, migrationsDirectory('cas'))
   const files = new BlobFiles(directory, isStrict)
   files.sweepTemporary()
