@@ -39,6 +39,6 @@ export async function linuxRepository(): Promise<string | undefined> {
     rm -rf ${work} && mkdir ${work} && tar xf ${archive} --strip-components=1 -C ${work}
     cd ${work} && git init -q -b main && git add -A -f
     git -c user.name=bench -c user.email=bench@localhost commit -qm 'The sample tree'
-    git clone -q --bare ${work} ${path}.new && mv ${path}.new ${path} && rm -rf ${work}`)
+    git clone -q --bare ${work} ${path}.new && git -C ${path}.new repack -adq && mv ${path}.new ${path} && rm -rf ${work}`)
   return path
 }

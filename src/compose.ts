@@ -67,7 +67,13 @@ export async function startServer(
   const store = owned.use(await openStore(config))
   const index = owned.use(await openIndex(config))
   const resolver = createResolver(config, surroundings, { store, index, metrics }, owned)
-  metrics.watch({ cas: () => store.stats(), assets: async () => (await index.stats()).assets })
+  // A count that cannot be had is left out of a scrape: the other figures then matter most.
+  const assets = () =>
+    index.stats().then(
+      (stats) => stats.assets,
+      () => undefined,
+    )
+  metrics.watch({ cas: () => store.stats(), assets })
 
   const services = createServices(config, store, index, resolver)
   const names = services.map((service) => service.name)
@@ -99,7 +105,7 @@ export async function startServer(
       httpAddress,
       data: config.dataDirectory,
       cas: store.stats(),
-      assets: (await index.stats()).assets,
+      assets: await assets(),
     }),
   })
   owned.use(admin)

@@ -11,7 +11,7 @@ export interface GaugeSources {
         readonly evictedBytes: number
       }
     | undefined
-  readonly assets?: () => number | Promise<number> | undefined
+  readonly assets?: () => Promise<number | undefined>
 }
 
 /** The meters of one gRPC method, resolved once, so that a call costs no label look-up. */
@@ -129,7 +129,7 @@ function createGrpcMetrics(registry: Registry) {
 }
 
 function registerStoreGauges(registry: Registry, sources: GaugeSources): void {
-  const gauge = (name: string, help: string, read: () => number | Promise<number> | undefined) => {
+  const gauge = (name: string, help: string, read: () => number | Promise<number | undefined> | undefined) => {
     new Gauge({
       name,
       help,
