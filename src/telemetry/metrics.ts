@@ -129,7 +129,11 @@ function createGrpcMetrics(registry: Registry) {
 }
 
 function registerStoreGauges(registry: Registry, sources: GaugeSources): void {
-  const gauge = (name: string, help: string, read: () => number | Promise<number | undefined> | undefined) => {
+  const gauge = (
+    name: string,
+    help: string,
+    read: () => number | Promise<number | undefined> | undefined,
+  ) => {
     new Gauge({
       name,
       help,
