@@ -1,10 +1,13 @@
+import { displayUri } from '../asset/asset-uri.ts'
 import { clientDigestFunctions, type Digest, digestText } from '../asset/digest.ts'
 import { parseDuration } from '../config/durations.ts'
 import { digestFromProto, digestFunctionFromProto, digestFunctionToProto } from '../wire/digests.ts'
-import { fetchService } from '../wire/methods.ts'
+import type { ClientCallOptions } from '../wire/grpc-client.ts'
+import { type Encodable, fetchService } from '../wire/methods.ts'
 import { fromStatus } from '../wire/status.ts'
 import { durationToProto } from '../wire/times.ts'
 import { CliError } from './cli-error.ts'
+import { showWaiting } from './progress.ts'
 import { callFailure, openRemote, type Remote } from './remote-blobs.ts'
 import { saveDirectory } from './save-directory.ts'
 import { saveFile } from './save-file.ts'
@@ -32,9 +35,7 @@ interface Answer {
 /** `larder fetch URI…`: the digest of an asset, which the server fetches if it does not hold it. */
 export async function fetchAsset(uris: readonly string[], flags: FetchFlags): Promise<void> {
   using remote = openRemote(flags.server, flags.instance)
-  const { digest, uri, qualifiers } = await ask(remote, uris, flags).catch((error: unknown) => {
-    throw callFailure(error, remote)
-  })
+  const { digest, uri, qualifiers } = await ask(remote, uris, flags)
   if (flags.output !== undefined) {
     const save = flags.directory ? saveDirectory : saveFile
     await save(remote, digest, flags.output)
@@ -54,21 +55,34 @@ async function ask(remote: Remote, uris: readonly string[], flags: FetchFlags): 
     ...(timeoutMs === undefined ? {} : { timeout: durationToProto(timeoutMs) }),
   }
   const options = timeoutMs === undefined ? {} : { timeoutMs: timeoutMs + answerMs }
-  const { FetchBlob, FetchDirectory } = fetchService.methods
-  const { answer, message } = flags.directory
-    ? await remote.client
-        .unary(FetchDirectory, request, options)
-        .then((answer) => ({ answer, message: answer.rootDirectoryDigest }))
-    : await remote.client
-        .unary(FetchBlob, request, options)
-        .then((answer) => ({ answer, message: answer.blobDigest }))
-  if (answer.status?.code) throw fromStatus(answer.status)
+  const { answer, message } = await call(remote, request, options, flags.directory === true)
+  if (answer.status?.code) throw callFailure(fromStatus(answer.status), remote)
   const digest = digestFromProto(message, digestFunctionFromProto(answer.digestFunction))
   const qualifiers = (answer.qualifiers ?? []).map(({ name, value }) => ({
     name: name ?? '',
     value: value ?? '',
   }))
   return { digest, uri: answer.uri ?? '', qualifiers }
+}
+
+async function call(
+  remote: Remote,
+  request: Encodable<typeof fetchService.methods.FetchBlob.request>,
+  options: ClientCallOptions,
+  isDirectory: boolean,
+) {
+  using _waiting = showWaiting(displayUri(request.uris?.[0] ?? ''))
+  const { FetchBlob, FetchDirectory } = fetchService.methods
+  try {
+    if (isDirectory) {
+      const answer = await remote.client.unary(FetchDirectory, request, options)
+      return { answer, message: answer.rootDirectoryDigest }
+    }
+    const answer = await remote.client.unary(FetchBlob, request, options)
+    return { answer, message: answer.blobDigest }
+  } catch (error) {
+    throw callFailure(error, remote)
+  }
 }
 
 function parseTimeout(text: string): number {

@@ -1,35 +1,53 @@
-import { stripVTControlCharacters } from 'node:util'
+import { TerminalLine } from './terminal-line.ts'
 
 const intervalMs = 100
+const waitIntervalMs = 1000
 
-/** One line on a terminal that says how far it is; nothing anywhere else. */
+/** Says on a terminal how far a transfer is. */
 export class Progress implements Disposable {
   readonly #name: string
   readonly #totalBytes: number
-  readonly #stream: NodeJS.WriteStream | undefined
+  readonly #line = new TerminalLine()
   readonly #startedMs = performance.now()
   #bytes = 0
   #shownMs = 0
 
   constructor(name: string, totalBytes: number) {
-    this.#name = stripVTControlCharacters(name)
+    this.#name = name
     this.#totalBytes = totalBytes
-    // A line that is written over and over is of no use in the log of a CI, even on a terminal.
-    if (process.stderr.isTTY && !process.env.CI) this.#stream = process.stderr
   }
 
   add(bytes: number): void {
     this.#bytes += bytes
     const now = performance.now()
-    if (!this.#stream || now - this.#shownMs < intervalMs) return
+    if (now - this.#shownMs < intervalMs) return
     this.#shownMs = now
     const rate = this.#bytes / Math.max(0.001, (now - this.#startedMs) / 1000)
-    const line = `${this.#name}  ${mebibytes(this.#bytes)} of ${mebibytes(this.#totalBytes)}  ${mebibytes(rate)}/s`
-    this.#stream.write(`\r\u001b[K${line.slice(0, (this.#stream.columns ?? 80) - 1)}`)
+    const done = `${mebibytes(this.#bytes)} of ${mebibytes(this.#totalBytes)}`
+    this.#line.show(`${this.#name}  ${done}  ${mebibytes(rate)}/s`)
   }
 
   [Symbol.dispose](): void {
-    if (this.#shownMs > 0) this.#stream?.write('\r\u001b[K')
+    this.#line[Symbol.dispose]()
+  }
+}
+
+/**
+ * Says on a terminal for how long the server has been working on something, which it does not tell
+ * the progress of. Dispose of it when the answer is there.
+ */
+export function showWaiting(name: string): Disposable {
+  const line = new TerminalLine()
+  const startedMs = performance.now()
+  const timer = setInterval(() => {
+    const seconds = Math.round((performance.now() - startedMs) / 1000)
+    line.show(`${name}  the server is working on it, ${seconds} s`)
+  }, waitIntervalMs)
+  return {
+    [Symbol.dispose]() {
+      clearInterval(timer)
+      line[Symbol.dispose]()
+    },
   }
 }
 
