@@ -120,5 +120,12 @@ function unknownVariables(environment: ConfigInputs['environment']): string[] {
   const known = new Set([...commandLineVariables, ...configKeys.map((key) => key.environmentName)])
   return Object.keys(environment)
     .filter((name) => name.startsWith('LARDER_') && !known.has(name))
-    .map((name) => `The environment variable ${name} is no key of the configuration.`)
+    .map((name) => `The environment variable ${name} is no key of the configuration${hint(name)}`)
+}
+
+/** Where the words of a key are parted is what one gets wrong in an environment name. */
+function hint(name: string): string {
+  const letters = (text: string) => text.replaceAll('_', '')
+  const meant = configKeys.find(({ environmentName }) => letters(environmentName) === letters(name))
+  return meant ? `; did you mean ${meant.environmentName}?` : '.'
 }

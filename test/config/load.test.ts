@@ -151,10 +151,12 @@ describe('the environment', () => {
   })
   test('unknown names only warn: Kubernetes makes some up', async (t) => {
     const { warnings } = await load(t, {
-      environment: { LARDER_PORT: 'tcp://1.2.3.4:1', OTHER: '' },
+      environment: { LARDER_PORT: 'tcp://1.2.3.4:1', LARDER_CAS_MAXSIZE: '1GiB', OTHER: '' },
     })
     assert.deepEqual(warnings, [
       'The environment variable LARDER_PORT is no key of the configuration.',
+      'The environment variable LARDER_CAS_MAXSIZE is no key of the configuration; ' +
+        'did you mean LARDER_CAS_MAX_SIZE?',
     ])
   })
 })
